@@ -1,0 +1,2 @@
+/** States of a circuit breaker. */
+export type BreakerState = "closed" | "half_open" | "open";
