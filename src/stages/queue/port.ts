@@ -5,7 +5,7 @@
  * ClickHouse and the ledger; a queue is a cache of work, so a leader enqueues again whatever the ledger says is open.
  * One {@linkcode WorkQueue} serves one network.
  */
-import { type Disposition, PipelineError } from "../../errors.ts";
+import { PipelineError } from "../../errors.ts";
 
 /** What is done with the transactions of a task: `trace` fills both structlog tables, `simple` the transaction table. */
 export type TaskKind = "trace" | "simple" | "verify";

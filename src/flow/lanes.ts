@@ -1,0 +1,43 @@
+/**
+ * The doorway from pull to push. RxJS has no demand: `mergeMap(work, 8)` subscribes to eight and hoards the rest in an
+ * unbounded array. A lane asks for its next piece of work only when it is free, so that nothing is claimed that is not run.
+ */
+import { defer, EMPTY, mergeMap, type Observable, type ObservableInput, of, range, repeat } from "rxjs";
+
+/**
+ * Runs `count` cycles side by side, each again and again, until `drain` is aborted.
+ *
+ * A cycle pulls one piece of work and runs it; its values are those of the result. It must complete asynchronously
+ * (a claim that waits), or an empty one spins. Unsubscribing aborts: the running cycles are unsubscribed. An error of
+ * one cycle ends all.
+ *
+ * @param count Cycles at a time.
+ * @param cycle Called for each turn of each lane.
+ * @param drain Stop pulling; what runs ends; then the result completes.
+ *
+ * @example Two lanes, three tasks
+ * ```ts
+ * import { lastValueFrom, toArray } from "rxjs";
+ * import assert from "node:assert/strict";
+ * import { lanes } from "./lanes.ts";
+ *
+ * const tasks = ["a", "b", "c"];
+ * const drain = new AbortController();
+ * async function* turn(): AsyncGenerator<string> {
+ *   const task = await Promise.resolve(tasks.shift());
+ *   if (task === undefined) drain.abort();
+ *   else yield task;
+ * }
+ * assert.deepEqual(await lastValueFrom(lanes(2, turn, drain.signal).pipe(toArray())), ["a", "b", "c"]);
+ * ```
+ */
+export function lanes<R>(
+  count: number,
+  cycle: (lane: number) => ObservableInput<R>,
+  drain: AbortSignal,
+): Observable<R> {
+  const next = { delay: () => drain.aborted ? EMPTY : of(true) }; // an empty notifier completes repeat()
+  return range(0, count).pipe( // `range` has no more than `count` values: the array behind mergeMap stays empty
+    mergeMap((lane) => drain.aborted ? EMPTY : defer(() => cycle(lane)).pipe(repeat(next))),
+  );
+}
