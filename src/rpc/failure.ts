@@ -6,10 +6,10 @@ import type { CallClass, Failure, NodeName, Priority } from "./port.ts";
 export class RpcFailure extends PipelineError {
   readonly code = "rpc_failure";
   readonly disposition: Disposition;
-  /** Everything that is not the request's own fault. */
   override readonly release: boolean;
 
-  constructor(readonly failure: Failure, options?: ErrorOptions) {
+  /** @param release the node, not the request, is to blame */
+  constructor(readonly failure: Failure, release: boolean, options?: ErrorOptions) {
     const code = failure.code === undefined ? "" : ` (code ${failure.code})`;
     const status = failure.httpStatus === undefined ? "" : ` (HTTP ${failure.httpStatus})`;
     super(
@@ -17,7 +17,7 @@ export class RpcFailure extends PipelineError {
       options,
     );
     this.disposition = failure.action === "dead" ? "dead" : "retry";
-    this.release = false;
+    this.release = release && failure.action !== "dead";
   }
 }
 
@@ -61,5 +61,16 @@ export class DeadlineExceeded extends PipelineError {
 
   constructor(network: string, readonly callClass: CallClass) {
     super(`Cannot send a call of class ${callClass} on network ${network}: its deadline has passed`);
+  }
+}
+
+/** Every node of the network is of another chain. */
+export class NetworkRefused extends PipelineError {
+  readonly code = "network_refused";
+  readonly disposition = "fatal";
+
+  constructor(network: string, chainId: number, found: ReadonlyMap<NodeName, string>) {
+    const perNode = [...found].map(([node, what]) => `${node}: ${what}`).join("; ");
+    super(`Cannot use any node of network ${network} as chain ${chainId}: ${perNode}. Check networks[].nodes[].url`);
   }
 }

@@ -6,6 +6,7 @@
  */
 import type { Observable } from "rxjs";
 import type { ClientFlags } from "../ethereum/clients.ts";
+import type { RpcFailure } from "./failure.ts";
 import type { BreakerState } from "./breaker.ts";
 
 /** Who waits for the answer, highest first. */
@@ -37,8 +38,10 @@ export interface Need {
   readonly bytes?: number;
   /** Number of the block whose state the call needs. */
   readonly stateAt?: number;
-  /** Nodes that must not be chosen: those that failed this task before, or the one to be compared with. */
+  /** Nodes that must not be chosen: the one to be compared with. */
   readonly not?: readonly NodeName[];
+  /** Nodes chosen only when no other can serve: those that failed this task before. */
+  readonly avoid?: readonly NodeName[];
 }
 
 /** A request for a lease. */
@@ -173,6 +176,7 @@ export interface RequestAsk<T> {
   readonly blockHash?: Hash;
   readonly stateAt?: number;
   readonly not?: readonly NodeName[];
+  readonly avoid?: readonly NodeName[];
   readonly priority: Priority;
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
@@ -199,8 +203,10 @@ export interface EachAsk {
   readonly signal?: AbortSignal;
 }
 
-/** Results of {@linkcode NodePool.each} in the order of the items; items not begun when aborted have failed. */
-export interface EachResults<R> extends ReadonlyArray<Result<R>> {
+/** What became of the items of {@linkcode NodePool.each}. */
+export interface EachResults<R> {
+  /** In the order of the items; those not begun when aborted have failed. */
+  readonly results: readonly Result<R>[];
   /** How many failed. */
   readonly failures: number;
 }
@@ -319,6 +325,14 @@ export interface NodePool extends AsyncDisposable {
   nodes(): readonly NodeState[];
   /** The breaker of one class of one node. @throws {RangeError} no node of this name */
   breaker(node: NodeName, callClass: CallClass): BreakerControl;
+  /** The error of a lease that failed; it releases the task where the node, not the task, is to blame. */
+  failed(failure: Failure): RpcFailure;
+  /**
+   * Resolves when every class in use has a ready node.
+   *
+   * @throws {NetworkRefused} every node is of another chain
+   */
+  ready(signal?: AbortSignal): Promise<void>;
   /** Stops or resumes the use of a node. Leases in hand finish. @throws {RangeError} no node of this name */
   setDrained(node: NodeName, drained: boolean): void;
   /** Forgets what was learned about a node, its breakers and its wrong chain, and probes it anew. @throws {RangeError} */
