@@ -1,0 +1,121 @@
+/**
+ * The ledger: which blocks entered, and what became of them. It is the truth about progress; the queue is a cache of
+ * work made from it. One row per (network, processor, block number, block hash); the row with the largest version wins.
+ */
+import { PipelineError } from "../../errors.ts";
+
+/** `accepted` → `complete` or `stuck`; any of them → `orphaned`. A stuck block may still become complete. */
+export type LedgerState = "accepted" | "complete" | "stuck" | "orphaned";
+
+/** Towards the head, or towards genesis. */
+export type Direction = "forwards" | "backwards";
+
+/** One row of the table `execution_block`. Times are milliseconds since the epoch. */
+export interface LedgerRow {
+  readonly network: string;
+  readonly processor: string;
+  readonly blockNumber: number;
+  readonly blockHash: string;
+  readonly parentHash: string;
+  readonly state: LedgerState;
+  readonly direction: Direction;
+  readonly taskCount: number;
+  readonly transactions: number;
+  /** Rows that the records of this block's transactions name. */
+  readonly expectedRows: number;
+  /** Rows found in the tables; verification fills it in. */
+  readonly storedRows: number;
+  readonly attempts: number;
+  /** Transactions that are dead-lettered. */
+  readonly dead: number;
+  /** Transactions whose trace the proof refused. */
+  readonly violated: number;
+  readonly verifiedMs?: number;
+  readonly acceptedMs: number;
+  readonly completedMs?: number;
+  readonly version: number;
+}
+
+/** Lowest and highest block number that is stored and not orphaned. */
+export interface LedgerBounds {
+  readonly lowest: number;
+  readonly highest: number;
+}
+
+/** A run of consecutive numbers in one state, for certificates. */
+export interface LedgerRange {
+  readonly from: number;
+  readonly to: number;
+  readonly state: LedgerState | "missing";
+}
+
+/** What was stored for a block, from the records of its transactions. */
+export interface BlockRecords {
+  readonly blockNumber: number;
+  readonly blockHash: string;
+  readonly transactions: number;
+  readonly structlogRows: number;
+  readonly aggregateRows: number;
+  readonly violated: number;
+}
+
+/** The ledger of one network. A failed read throws; it never looks like an empty ledger. */
+export interface Ledger {
+  readonly network: string;
+  /** Durable when it resolves. Rows that would move a block backwards in its life are the caller's mistake. */
+  write(rows: readonly LedgerRow[]): Promise<void>;
+  /** Of the blocks that are not orphaned; `undefined`: the ledger is empty. */
+  bounds(): Promise<LedgerBounds | undefined>;
+  /** Every row of these numbers, orphaned ones included, by number; both ends included. */
+  between(from: number, to: number): Promise<readonly LedgerRow[]>;
+  /** Accepted blocks of a direction, not complete, stuck or orphaned; lowest number first, after number `after`. */
+  open(direction: Direction, after: number, max: number): Promise<readonly LedgerRow[]>;
+  /** Numbers in [from, to] for which `processor` has no block that is not orphaned; lowest first. */
+  missing(processor: string, from: number, to: number, max: number): Promise<readonly number[]>;
+  /** Runs of equal state in [from, to], gaps included. */
+  ranges(processor: string, from: number, to: number): Promise<readonly LedgerRange[]>;
+  /** Orphaned blocks with this number or a higher one. */
+  orphaned(from: number): Promise<readonly LedgerRow[]>;
+  /** Counts from the records of the transactions of these blocks. */
+  records(
+    blocks: readonly { readonly blockNumber: number; readonly blockHash: string }[],
+  ): Promise<readonly BlockRecords[]>;
+}
+
+/** The ledger cannot be read or written now. */
+export class LedgerUnavailableError extends PipelineError {
+  readonly code = "ledger_unavailable";
+  readonly disposition = "retry";
+  override readonly release = true;
+}
+
+/** `max(last + 1, now)`: a version only grows, whatever the clock does. */
+export function nextVersion(last: number | undefined, nowMs: number): number {
+  return Math.max((last ?? 0) + 1, nowMs);
+}
+
+/**
+ * `row` in another state.
+ *
+ * @returns `undefined` where the move is none: an orphaned block stays orphaned, a complete one never becomes accepted
+ * or stuck.
+ */
+export function advanced(
+  row: LedgerRow,
+  state: LedgerState,
+  facts: Partial<
+    Pick<LedgerRow, "expectedRows" | "storedRows" | "attempts" | "dead" | "violated" | "verifiedMs" | "taskCount">
+  >,
+  nowMs: number,
+): LedgerRow | undefined {
+  if (row.state === "orphaned") return undefined;
+  if (row.state === "complete" && state !== "orphaned" && state !== "complete") return undefined;
+  const finished = state === "complete" || state === "stuck";
+  return {
+    ...row,
+    ...facts,
+    state,
+    version: nextVersion(row.version, nowMs),
+    ...(finished ? { completedMs: row.completedMs ?? nowMs } : {}),
+  };
+}

@@ -1,0 +1,82 @@
+/** The ledger without a database: for tests and dry runs, under the same contract. */
+import type { BlockRecords, Direction, Ledger, LedgerBounds, LedgerRange, LedgerRow } from "./ledger.ts";
+
+/** Keeps rows in a map; the larger version wins, as in the table. */
+export class MemoryLedger implements Ledger {
+  readonly #rows = new Map<string, LedgerRow>();
+
+  /** @param recordsOf Counts of one block's records, where a store is at hand. */
+  constructor(
+    readonly network: string,
+    readonly recordsOf: (blockNumber: number, blockHash: string) => BlockRecords | undefined = () => undefined,
+  ) {}
+
+  write(rows: readonly LedgerRow[]): Promise<void> {
+    for (const row of rows) {
+      const key = `${row.processor} ${row.blockNumber} ${row.blockHash}`;
+      const known = this.#rows.get(key);
+      if (known === undefined || known.version <= row.version) this.#rows.set(key, row);
+    }
+    return Promise.resolve();
+  }
+
+  bounds(): Promise<LedgerBounds | undefined> {
+    const numbers = this.#sorted().filter((row) => row.state !== "orphaned").map((row) => row.blockNumber);
+    if (numbers.length === 0) return Promise.resolve(undefined);
+    return Promise.resolve({ lowest: numbers[0]!, highest: numbers.at(-1)! });
+  }
+
+  between(from: number, to: number): Promise<readonly LedgerRow[]> {
+    return Promise.resolve(this.#sorted().filter((row) => row.blockNumber >= from && row.blockNumber <= to));
+  }
+
+  open(direction: Direction, after: number, max: number): Promise<readonly LedgerRow[]> {
+    const rows = this.#sorted().filter((row) =>
+      row.state === "accepted" && row.direction === direction && row.blockNumber > after
+    );
+    return Promise.resolve(rows.slice(0, max));
+  }
+
+  missing(processor: string, from: number, to: number, max: number): Promise<readonly number[]> {
+    const present = this.#present(processor);
+    const numbers: number[] = [];
+    for (let number = from; number <= to && numbers.length < max; number++) {
+      if (!present.has(number)) numbers.push(number);
+    }
+    return Promise.resolve(numbers);
+  }
+
+  ranges(processor: string, from: number, to: number): Promise<readonly LedgerRange[]> {
+    const present = this.#present(processor);
+    const ranges: LedgerRange[] = [];
+    for (let number = from; number <= to; number++) {
+      const state = present.get(number)?.state ?? "missing";
+      const last = ranges.at(-1);
+      if (last?.state === state) ranges[ranges.length - 1] = { ...last, to: number };
+      else ranges.push({ from: number, to: number, state });
+    }
+    return Promise.resolve(ranges);
+  }
+
+  orphaned(from: number): Promise<readonly LedgerRow[]> {
+    return Promise.resolve(this.#sorted().filter((row) => row.state === "orphaned" && row.blockNumber >= from));
+  }
+
+  records(
+    blocks: readonly { readonly blockNumber: number; readonly blockHash: string }[],
+  ): Promise<readonly BlockRecords[]> {
+    return Promise.resolve(blocks.flatMap((block) => this.recordsOf(block.blockNumber, block.blockHash) ?? []));
+  }
+
+  #sorted(): LedgerRow[] {
+    return [...this.#rows.values()].sort((a, b) => a.blockNumber - b.blockNumber);
+  }
+
+  #present(processor: string): Map<number, LedgerRow> {
+    return new Map(
+      this.#sorted().filter((row) => row.processor === processor && row.state !== "orphaned").map((
+        row,
+      ) => [row.blockNumber, row]),
+    );
+  }
+}
