@@ -1,0 +1,64 @@
+/** Reorgs: where our chain and the node's part. */
+import { PipelineError } from "../../errors.ts";
+import type { BlockHeader } from "./chain.ts";
+
+/** A block of ours that left the chain. */
+export interface LeftBlock {
+  readonly blockNumber: number;
+  readonly blockHash: string;
+}
+
+/** The reorg is deeper than `reorg.maxDepth`: this network stops until somebody has looked. */
+export class ReorgTooDeepError extends PipelineError {
+  readonly code = "reorg_too_deep";
+  readonly disposition = "fatal";
+
+  constructor(
+    readonly network: string,
+    readonly maxDepth: number,
+    readonly blockNumber: number,
+    readonly oldHash: string,
+    readonly newHash: string,
+  ) {
+    super(
+      `Cannot follow the reorg of ${network}: it is deeper than reorg.maxDepth, current value is ${maxDepth}; ` +
+        `block ${blockNumber} was ${oldHash} and is ${newHash}`,
+    );
+  }
+}
+
+/** What the walk back reads. */
+export interface ReorgReads {
+  readonly network: string;
+  /** Hashes of our blocks of this number that are not orphaned. */
+  readonly ours: (blockNumber: number) => Promise<readonly string[]>;
+  /** The canonical header. */
+  readonly canonical: (blockNumber: number) => Promise<BlockHeader | undefined>;
+}
+
+/**
+ * Walks back from `blockNumber` until one of our blocks is canonical or we have none.
+ *
+ * @returns our blocks that left the chain, lowest number first; empty when there was no reorg.
+ * @throws {ReorgTooDeepError} after `maxDepth` blocks.
+ */
+export async function leftBlocks(
+  blockNumber: number,
+  maxDepth: number,
+  reads: ReorgReads,
+): Promise<readonly LeftBlock[]> {
+  const left: LeftBlock[] = [];
+  for (let number = blockNumber; number >= 0; number--) {
+    const ours = await reads.ours(number);
+    if (ours.length === 0) break;
+    const canonical = await reads.canonical(number);
+    const gone = ours.filter((blockHash) => blockHash !== canonical?.hash);
+    if (canonical !== undefined && gone.length === 0) break;
+    if (blockNumber - number >= maxDepth) {
+      throw new ReorgTooDeepError(reads.network, maxDepth, number, gone[0] ?? "", canonical?.hash ?? "not there");
+    }
+    left.push(...gone.map((blockHash) => ({ blockNumber: number, blockHash })));
+    if (canonical !== undefined && ours.includes(canonical.hash)) break;
+  }
+  return left.reverse();
+}
