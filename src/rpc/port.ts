@@ -38,6 +38,8 @@ export interface Need {
   readonly bytes?: number;
   /** Number of the block whose state the call needs. */
   readonly stateAt?: number;
+  /** The transaction to be traced: a small one becomes the probe of the node's breaker. */
+  readonly transactionHash?: Hash;
   /** Nodes that must not be chosen: the one to be compared with. */
   readonly not?: readonly NodeName[];
   /** Nodes chosen only when no other can serve: those that failed this task before. */
@@ -160,6 +162,11 @@ export interface Lease extends Disposable {
   readonly signal: AbortSignal;
   /** Monotonic. */
   readonly endByMs: number;
+  /**
+   * The block was read from another node before. Above the finalized block, trace a transaction only after this node's
+   * receipt names the same block hash.
+   */
+  readonly moved: boolean;
   /** Says how it ended, exactly once; later calls are ignored. */
   report(outcome: Outcome): void;
 }

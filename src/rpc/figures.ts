@@ -1,0 +1,80 @@
+/** Running figures of a node: averages that forget. */
+
+/** An average in which the newest value weighs `share`. */
+export class Average {
+  #value: number | undefined;
+  readonly #share: number;
+
+  constructor(share: number, first?: number) {
+    this.#share = share;
+    this.#value = first;
+  }
+
+  get value(): number | undefined {
+    return this.#value;
+  }
+
+  add(value: number): void {
+    this.#value = this.#value === undefined ? value : this.#value + this.#share * (value - this.#value);
+  }
+}
+
+const RELIABILITY_MS = 300_000;
+
+/** Share of calls that went well, over about five minutes, beginning with 9 of 10. */
+export class Reliability {
+  #successes = 9;
+  #attempts = 10;
+  #atMs: number;
+
+  constructor(nowMs: number) {
+    this.#atMs = nowMs;
+  }
+
+  add(nowMs: number, success: boolean): void {
+    this.#decay(nowMs);
+    this.#attempts++;
+    if (success) this.#successes++;
+  }
+
+  share(nowMs: number): number {
+    this.#decay(nowMs);
+    return this.#successes / this.#attempts;
+  }
+
+  /** Attempts and failures that still count, the prior left out. */
+  counts(nowMs: number): { readonly attempts: number; readonly failures: number } {
+    this.#decay(nowMs);
+    const failures = this.#attempts - this.#successes - 1;
+    return { attempts: Math.max(0, Math.round(this.#attempts - 10)), failures: Math.max(0, Math.round(failures)) };
+  }
+
+  /** Moves towards the prior: without calls nothing is known again. */
+  #decay(nowMs: number): void {
+    const keep = Math.exp((this.#atMs - nowMs) / RELIABILITY_MS);
+    this.#atMs = nowMs;
+    this.#successes = 9 + (this.#successes - 9) * keep;
+    this.#attempts = 10 + (this.#attempts - 10) * keep;
+  }
+}
+
+const LATENCIES = 64;
+
+/** The last latencies and their 95th percentile. */
+export class Latencies {
+  readonly #ring = new Float64Array(LATENCIES);
+  #count = 0;
+  #p95: number | undefined;
+
+  add(ms: number): void {
+    this.#ring[this.#count++ % LATENCIES] = ms;
+    this.#p95 = undefined;
+  }
+
+  /** Absent before the eighth call. */
+  get p95Ms(): number | undefined {
+    const known = Math.min(this.#count, LATENCIES);
+    if (known < 8) return undefined;
+    return this.#p95 ??= this.#ring.slice(0, known).sort()[Math.ceil(known * 0.95) - 1]!;
+  }
+}
