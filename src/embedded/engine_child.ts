@@ -1,0 +1,103 @@
+/**
+ * The engine's process: loads the library, opens the directory, serves HTTP on loopback, and ends when its stdin does,
+ * which is when its parent has ended, however it did. Started by `engine.ts`, never by hand.
+ */
+import { Chdb } from "./chdb.ts";
+import type { EngineOrder, EngineReply } from "./engine_protocol.ts";
+import { HttpInterface } from "./http_interface.ts";
+
+/** Of the 32 threads that calls into the library may occupy, some stay free to end statements and to close. */
+const MAX_RUNNING = 16;
+const MAX_WAITING = 256;
+const MAX_SESSIONS = 256;
+const BODY_STALL_MS = 30_000;
+/** From the end of stdin to the end of the process at the latest. */
+const END_WITHIN_MS = 700;
+/** Written and removed before the engine opens the directory: a full or read-only disk is then named as such. */
+const PROBE_BYTES = 1024 * 1024;
+
+const input = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
+const order = JSON.parse(await firstLine()) as EngineOrder;
+await serve(order, endOfInput()).catch((error: unknown) => {
+  fail({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
+});
+
+async function firstLine(): Promise<string> {
+  for (let text = "";;) {
+    const end = text.indexOf("\n");
+    if (end >= 0) return text.slice(0, end);
+    const step = await input.read();
+    if (step.done) throw new Error("Cannot start: stdin ended before the order. This program is started by engine.ts");
+    text += step.value;
+  }
+}
+
+async function endOfInput(): Promise<void> {
+  while (!(await input.read()).done);
+}
+
+async function serve(order: EngineOrder, ended: Promise<void>): Promise<void> {
+  try {
+    await probe(order.path);
+  } catch (error) {
+    return fail({ kind: "directory_failed", reason: error instanceof Error ? error.message : String(error) });
+  }
+  const holder = await statusFile(order.path);
+  const chdb = Chdb.load(order.libraryPath);
+  const connectArgs = [
+    `--path=${order.path}`,
+    `--tmp_path=${order.path}/tmp/`,
+    `--user_files_path=${order.path}/user_files/`,
+    `--max_server_memory_usage=${order.maxMemoryBytes}`,
+  ];
+  const control = await chdb.connect(connectArgs);
+  if (control === undefined) return fail({ kind: "connect_failed", holder });
+  const http = await HttpInterface.open(chdb, control, {
+    user: order.user,
+    password: order.password,
+    connectArgs,
+    maxRunning: MAX_RUNNING,
+    maxWaiting: MAX_WAITING,
+    maxSessions: MAX_SESSIONS,
+    bodyStallMs: BODY_STALL_MS,
+  });
+  const server = Deno.serve({
+    hostname: "127.0.0.1",
+    port: order.port,
+    onListen: ({ port }) => reply({ kind: "ready", port, version: http.version }),
+  }, (request) => http.handle(request));
+  await ended;
+  setTimeout(() => chdb.exit(1), END_WITHIN_MS);
+  void server.shutdown();
+  await http.close();
+  // Not Deno.exit: it would run the library's destructors beside statements that are still ending.
+  chdb.exit(0);
+}
+
+async function probe(path: string): Promise<void> {
+  await Deno.mkdir(path, { recursive: true });
+  const file = `${path}/.probe`;
+  try {
+    await Deno.writeFile(file, new Uint8Array(PROBE_BYTES));
+  } finally {
+    await Deno.remove(file).catch(() => {});
+  }
+}
+
+/** What an engine wrote when it took the directory; it stays behind when it is killed. */
+async function statusFile(path: string): Promise<string | undefined> {
+  try {
+    return (await Deno.readTextFile(`${path}/status`)).trim().replaceAll("\n", ", ");
+  } catch {
+    return undefined;
+  }
+}
+
+function reply(message: EngineReply): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(message)}\n`));
+}
+
+function fail(message: EngineReply): never {
+  reply(message);
+  Deno.exit(1);
+}
