@@ -76,6 +76,11 @@ export interface Attempt {
   /** Copies the columns: they are valid only during the call. */
   frames(columns: FrameColumns, operations: readonly string[]): void;
   /**
+   * The top-level `returnValue`, as soon as it is read: lower-case hex without 0x, `undefined` when empty. Rows that left
+   * before it was known have none; the record always has it.
+   */
+  returnValue(hex: string | undefined): void;
+  /**
    * `undefined`: go on reading. Otherwise: what was handed over exceeds the memory budget and is on its way to the
    * overflow; go on when this resolves. Bounded by the disk's pace, never by ClickHouse's.
    *
@@ -150,9 +155,10 @@ export interface Storage {
   close(): Promise<void>;
 }
 
-/** SQL with bound parameters (`{name:Type}`), for reading. Only a ClickHouse adapter has it. */
-export interface SqlReader {
+/** SQL with bound parameters (`{name:Type}`). Only a ClickHouse adapter has it. One try each, errors as in {@linkcode Storage}. */
+export interface SqlDatabase {
   query<T>(sql: string, params: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<T[]>;
+  execute(sql: string, params: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<void>;
 }
 
 /** One operation of the spill: what it does when replayed, in order. */

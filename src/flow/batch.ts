@@ -1,0 +1,335 @@
+/**
+ * Many owners, one write: items of several lanes gather in batches by group, and each owner learns two things about
+ * its own: that there is room for more, and that it is durable. RxJS's buffers know neither, nor any bound.
+ */
+import { asyncScheduler, type SchedulerLike, type Subscription } from "rxjs";
+
+/** Limits of one {@linkcode Batcher}. */
+export interface BatchOptions {
+  /** A batch of this many rows is written. */
+  readonly rows: number;
+  /** A batch of this many bytes is written. */
+  readonly bytes: number;
+  /** A batch is written this many milliseconds after its first item, if a write is free. */
+  readonly lingerMs: number;
+  /** Writes at a time. */
+  readonly inFlight: number;
+  /** Bytes submitted and not durable above which nothing more is accepted, and batches overflow. */
+  readonly memoryBytes: number;
+}
+
+/** What an item weighs against the limits. */
+export interface Weight {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** Items of one group, in the order in which they came. */
+export interface Batch<T> {
+  readonly group: string;
+  readonly items: readonly T[];
+  readonly rows: number;
+  readonly bytes: number;
+  /** Why it was closed. */
+  readonly reason: BatchReason;
+}
+
+/** What closed a batch: a limit, time, nobody left to wait for, the end, memory. */
+export type BatchReason = "rows" | "bytes" | "linger" | "idle" | "drain" | "overflow";
+
+/** The two moments of an item. Both reject with the error of the write. A rejection that nobody awaits is no crash. */
+export interface Submitted<R> {
+  /** There is room again: the owner may go on to its next piece of work. */
+  readonly accepted: Promise<void>;
+  /** What the write of its batch resolved to. */
+  readonly durable: Promise<R>;
+}
+
+/** A batch that left memory before it was durable. */
+export interface Overflowed<R> {
+  /** It has left memory. */
+  readonly taken: Promise<void>;
+  readonly durable: Promise<R>;
+}
+
+/** Where batches go. */
+export interface BatchWriter<T, R> {
+  /** Writes one batch. Its rejection is that of its items alone. */
+  write(batch: Batch<T>): Promise<R>;
+  /** Takes a batch out of memory while writes are too slow. Absent: what is too much waits. */
+  overflow?(batch: Batch<T>): Overflowed<R>;
+}
+
+/** See {@linkcode batch}. */
+export interface Batcher<T, R> {
+  submit(group: string, item: T, weight: Weight): Submitted<R>;
+  /** Somebody works on items to come: batches linger for them until the result is disposed of. */
+  expect(): Disposable;
+  /** `undefined`: within the memory. Otherwise resolves when it is so again. */
+  room(): Promise<void> | undefined;
+  /** Bytes submitted, neither durable nor overflowed. */
+  readonly pendingBytes: number;
+  readonly inFlight: number;
+  /** Writes everything that is there and resolves when nothing is. Rejections go to their owners. */
+  drain(): Promise<void>;
+}
+
+interface Item<T, R> {
+  readonly value: T;
+  resolve(result: R): void;
+  reject(error: unknown): void;
+}
+
+interface Open<T, R> {
+  readonly group: string;
+  readonly items: Item<T, R>[];
+  rows: number;
+  bytes: number;
+  /** Why it may be written now; `undefined`: it lingers. */
+  due: BatchReason | undefined;
+  linger: Subscription | undefined;
+}
+
+/**
+ * Gathers items into batches, one group to a batch.
+ *
+ * A batch is written when it has its rows or bytes, when its first item has waited `lingerMs`, and in the next turn
+ * when nobody is {@linkcode Batcher.expect expected} to bring more. While every write is busy, batches go on growing.
+ *
+ * @param options Limits.
+ * @param writer Where batches go; called with at most `inFlight` writes at a time.
+ * @param scheduler Time, in milliseconds.
+ *
+ * @example Two items of one group share a write
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { batch } from "./batch.ts";
+ *
+ * const written: string[][] = [];
+ * const batcher = batch<string, void>(
+ *   { rows: 10, bytes: 1000, lingerMs: 5, inFlight: 1, memoryBytes: 1000 },
+ *   { write: ({ items }) => Promise.resolve(void written.push([...items])) },
+ * );
+ * const weight = { rows: 1, bytes: 1 };
+ * await Promise.all([batcher.submit("g", "a", weight).durable, batcher.submit("g", "b", weight).durable]);
+ * assert.deepEqual(written, [["a", "b"]]);
+ * ```
+ */
+export function batch<T, R>(
+  options: BatchOptions,
+  writer: BatchWriter<T, R>,
+  scheduler: SchedulerLike = asyncScheduler,
+): Batcher<T, R> {
+  return new GroupBatcher(options, writer, scheduler);
+}
+
+class GroupBatcher<T, R> implements Batcher<T, R> {
+  readonly #options: BatchOptions;
+  readonly #writer: BatchWriter<T, R>;
+  readonly #scheduler: SchedulerLike;
+  /** By group, in the order of their first items. */
+  readonly #open = new Map<string, Open<T, R>>();
+  /** Closed by a limit, waiting for a write. Bounded by `memoryBytes`. */
+  readonly #full: Open<T, R>[] = [];
+  #rooms: (() => void)[] = [];
+  #empties: (() => void)[] = [];
+  #pendingBytes = 0;
+  /** Of them: on their way to the overflow. */
+  #overflowingBytes = 0;
+  #inFlight = 0;
+  #overflowing = 0;
+  #expected = 0;
+  #turn: Subscription | undefined;
+
+  constructor(options: BatchOptions, writer: BatchWriter<T, R>, scheduler: SchedulerLike) {
+    this.#options = options;
+    this.#writer = writer;
+    this.#scheduler = scheduler;
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  submit(group: string, value: T, weight: Weight): Submitted<R> {
+    const { promise: durable, resolve, reject } = Promise.withResolvers<R>();
+    durable.catch(() => {}); // its owner may look at it later, or at `accepted` only
+    this.#makeFit(group, weight);
+    const open = this.#openBatch(group);
+    open.items.push({ value, resolve, reject });
+    open.rows += weight.rows;
+    open.bytes += weight.bytes;
+    this.#pendingBytes += weight.bytes;
+    if (open.rows >= this.#options.rows) this.#close(open, "rows");
+    else if (open.bytes >= this.#options.bytes) this.#close(open, "bytes");
+    this.#overflowSurplus();
+    this.#pumpSoon();
+    const room = this.room();
+    const accepted = room === undefined ? Promise.resolve() : Promise.race([room, durable.then(() => {})]);
+    accepted.catch(() => {});
+    return { accepted, durable };
+  }
+
+  expect(): Disposable {
+    this.#expected++;
+    let counted = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!counted) return;
+        counted = false;
+        this.#expected--;
+        this.#pumpSoon();
+      },
+    };
+  }
+
+  room(): Promise<void> | undefined {
+    if (this.#pendingBytes <= this.#options.memoryBytes) return undefined;
+    return new Promise((resolve) => void this.#rooms.push(resolve));
+  }
+
+  drain(): Promise<void> {
+    for (const open of this.#open.values()) open.due ??= "drain";
+    this.#pump();
+    if (this.#idle) return Promise.resolve();
+    return new Promise((resolve) => void this.#empties.push(resolve));
+  }
+
+  get #idle(): boolean {
+    return this.#open.size === 0 && this.#full.length === 0 && this.#inFlight === 0 && this.#overflowing === 0;
+  }
+
+  /** An item that would push its batch beyond the bytes goes into the next one. */
+  #makeFit(group: string, weight: Weight): void {
+    const open = this.#open.get(group);
+    if (open !== undefined && open.bytes + weight.bytes > this.#options.bytes) this.#close(open, "bytes");
+  }
+
+  #openBatch(group: string): Open<T, R> {
+    const known = this.#open.get(group);
+    if (known !== undefined) return known;
+    const open: Open<T, R> = { group, items: [], rows: 0, bytes: 0, due: undefined, linger: undefined };
+    open.linger = this.#scheduler.schedule(() => {
+      open.due ??= "linger";
+      this.#pump();
+    }, this.#options.lingerMs);
+    this.#open.set(group, open);
+    return open;
+  }
+
+  #close(open: Open<T, R>, reason: BatchReason): void {
+    open.due = reason;
+    this.#leave(open);
+    this.#full.push(open);
+  }
+
+  #leave(open: Open<T, R>): void {
+    open.linger?.unsubscribe();
+    this.#open.delete(open.group);
+  }
+
+  /** In the next turn, so that owners who were told of one write together bring their next items together. */
+  #pumpSoon(): void {
+    if (this.#full.length > 0) this.#pump();
+    this.#turn ??= this.#scheduler.schedule(() => {
+      this.#turn = undefined;
+      if (this.#expected === 0) { for (const open of this.#open.values()) open.due ??= "idle"; }
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    while (this.#inFlight < this.#options.inFlight) {
+      const next = this.#full.shift() ?? this.#firstDue();
+      if (next === undefined) return;
+      this.#leave(next);
+      void this.#write(next);
+    }
+  }
+
+  #firstDue(): Open<T, R> | undefined {
+    for (const open of this.#open.values()) if (open.due !== undefined) return open;
+    return undefined;
+  }
+
+  async #write(open: Open<T, R>): Promise<void> {
+    this.#inFlight++;
+    try {
+      const result = await this.#writer.write(closed(open));
+      this.#release(open.bytes);
+      for (const item of open.items) item.resolve(result);
+    } catch (error) {
+      this.#release(open.bytes);
+      for (const item of open.items) item.reject(error);
+    }
+    this.#inFlight--;
+    this.#pumpSoon();
+    this.#tellEmpty();
+  }
+
+  /** Batches leave memory, oldest first, until what stays is within it. */
+  #overflowSurplus(): void {
+    if (this.#writer.overflow === undefined) return;
+    while (this.#pendingBytes - this.#overflowingBytes > this.#options.memoryBytes) {
+      const next = this.#full.shift() ?? this.#largest();
+      if (next === undefined) return;
+      this.#leave(next);
+      next.due = "overflow";
+      void this.#overflow(next);
+    }
+  }
+
+  #largest(): Open<T, R> | undefined {
+    let largest: Open<T, R> | undefined;
+    for (const open of this.#open.values()) if (open.bytes > (largest?.bytes ?? 0)) largest = open;
+    return largest;
+  }
+
+  async #overflow(open: Open<T, R>): Promise<void> {
+    this.#overflowing++;
+    this.#overflowingBytes += open.bytes;
+    const { taken, durable } = this.#writer.overflow!(closed(open));
+    durable.then(
+      (result) => open.items.forEach((item) => item.resolve(result)),
+      (error) => open.items.forEach((item) => item.reject(error)),
+    );
+    try {
+      await taken;
+    } catch (error) {
+      for (const item of open.items) item.reject(error);
+    }
+    this.#overflowing--;
+    this.#overflowingBytes -= open.bytes;
+    this.#release(open.bytes);
+    this.#tellEmpty();
+  }
+
+  #release(bytes: number): void {
+    this.#pendingBytes -= bytes;
+    if (this.#pendingBytes > this.#options.memoryBytes) return;
+    const rooms = this.#rooms;
+    this.#rooms = [];
+    for (const resolve of rooms) resolve();
+  }
+
+  #tellEmpty(): void {
+    if (!this.#idle) return;
+    const empties = this.#empties;
+    this.#empties = [];
+    for (const resolve of empties) resolve();
+  }
+}
+
+function closed<T, R>(open: Open<T, R>): Batch<T> {
+  return {
+    group: open.group,
+    items: open.items.map((item) => item.value),
+    rows: open.rows,
+    bytes: open.bytes,
+    reason: open.due ?? "drain",
+  };
+}
