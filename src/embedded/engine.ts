@@ -33,7 +33,7 @@ const STDERR_BYTES = 16 * 1024;
  * Starts an engine on a directory.
  *
  * @throws {EnginePlatformError} there is none for this machine.
- * @throws {EngineDownloadError} the library cannot be fetched.
+ * @throws {PackageUnavailableError} the library cannot be fetched.
  * @throws {EngineDirectoryLockedError} another process has the directory open.
  * @throws {EngineDirectoryError} the directory cannot be made or written.
  * @throws {EngineStartError} the process ended early, or was not ready in time.
@@ -44,11 +44,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       `Cannot open the engine's directory as "${options.path}": it must be an absolute path without a comma`,
     );
   }
-  const signal = options.signal ?? new AbortController().signal;
-  signal.throwIfAborted();
-  const library = await engineLibrary(options.onDownload ?? (() => {}), signal);
+  options.signal?.throwIfAborted();
+  const library = await engineLibrary(options.onDownload ?? (() => {}), options.signal);
   const engine = new ChildEngine(options, library, crypto.randomUUID());
-  await engine.start(options.port, signal);
+  await engine.start(options.port, options.signal);
   return engine;
 }
 
@@ -84,7 +83,7 @@ class ChildEngine implements Engine {
     return this.#child;
   }
 
-  async start(port: number, signal: AbortSignal): Promise<void> {
+  async start(port: number, signal: AbortSignal | undefined): Promise<void> {
     const startedAt = performance.now();
     const { path, maxMemoryBytes } = this.#options;
     const child = new EngineChild(this.#library, {
@@ -112,7 +111,7 @@ class ChildEngine implements Engine {
 
   async restart(): Promise<void> {
     await this.stop();
-    await this.start(this.#port, new AbortController().signal);
+    await this.start(this.#port, undefined);
   }
 
   async stop(): Promise<void> {
@@ -174,19 +173,19 @@ class EngineChild {
   }
 
   /** Hands the order over and waits until the engine serves. */
-  async ready(signal: AbortSignal): Promise<{ port: number; version: string }> {
+  async ready(signal: AbortSignal | undefined): Promise<{ port: number; version: string }> {
     const deadline = AbortSignal.timeout(READY_WITHIN_MS);
     const kill = () => this.#kill();
-    for (const end of [signal, deadline]) end.addEventListener("abort", kill, { once: true });
+    for (const end of [signal, deadline]) end?.addEventListener("abort", kill, { once: true });
     try {
       await this.#stdin.write(new TextEncoder().encode(`${JSON.stringify(this.#order)}\n`)).catch(() => {});
       const reply = await this.#reply;
-      if (reply?.kind === "ready" && !signal.aborted && !deadline.aborted) return reply;
+      if (reply?.kind === "ready" && !signal?.aborted && !deadline.aborted) return reply;
       await this.stop();
-      signal.throwIfAborted();
+      signal?.throwIfAborted();
       throw this.#startError(reply, await this.exited, deadline.aborted);
     } finally {
-      for (const end of [signal, deadline]) end.removeEventListener("abort", kill);
+      for (const end of [signal, deadline]) end?.removeEventListener("abort", kill);
     }
   }
 

@@ -19,12 +19,6 @@ export class EnginePlatformError extends PipelineError {
   readonly disposition = "fatal";
 }
 
-/** The library is neither in Deno's cache nor to be downloaded. */
-export class EngineDownloadError extends PipelineError {
-  readonly code = "engine_download";
-  readonly disposition = "fatal";
-}
-
 /** The engine's process ended, or said nothing, before it was ready. */
 export class EngineStartError extends PipelineError {
   readonly code = "engine_start";
