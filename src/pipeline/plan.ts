@@ -27,22 +27,23 @@ export function wholeBlock(transactions: number): readonly TransactionRange[] {
 }
 
 /**
- * Cuts a block where the predicted structlogs would exceed `taskStructlogs`; a larger transaction is alone.
+ * Cuts a block into `count` ranges of about equal gas. Depends on the block and the count alone, so that the same block
+ * is cut alike when it is enqueued again.
  *
- * @param structlogs Predicted structlogs of each transaction, in order.
+ * @param gasUsed Of each transaction, in order.
+ * @param count At most one per transaction.
  */
-export function ranges(structlogs: readonly number[], taskStructlogs: number): readonly TransactionRange[] {
-  const cut: TransactionRange[] = [];
+export function equalGasRanges(gasUsed: readonly number[], count: number): readonly TransactionRange[] {
+  const total = gasUsed.reduce((sum, gas) => sum + gas, 0);
+  const ranges: TransactionRange[] = [];
   let first = 0;
   let sum = 0;
-  for (const [index, predicted] of structlogs.entries()) {
-    if (index > first && sum + predicted > taskStructlogs) {
-      cut.push({ first, last: index - 1 });
-      first = index;
-      sum = 0;
-    }
-    sum += predicted;
+  for (const [index, gas] of gasUsed.entries()) {
+    sum += gas;
+    const share = Math.ceil((total * (ranges.length + 1)) / count);
+    if (sum < share && index < gasUsed.length - 1) continue;
+    ranges.push({ first, last: index });
+    first = index + 1;
   }
-  if (structlogs.length > 0) cut.push({ first, last: structlogs.length - 1 });
-  return cut;
+  return ranges;
 }

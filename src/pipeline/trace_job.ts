@@ -7,7 +7,7 @@
 import { classified, type Disposition, PipelineError } from "../errors.ts";
 import type { Fork } from "../ethereum/forks.ts";
 import { RpcFailure } from "../rpc/failure.ts";
-import { openTrace, type TraceReply } from "../rpc/open_trace.ts";
+import { openTrace, type TraceDefect, type TraceReply } from "../rpc/open_trace.ts";
 import type { Failure, NodeView, Outcome } from "../rpc/port.ts";
 import { MalformedReplyError, ReplyError } from "../stages/decode/errors.ts";
 import type { JsonObject, ProofRecord, TraceDecoder, TraceSink } from "../stages/decode/port.ts";
@@ -261,7 +261,7 @@ function failureOf(error: unknown, reply: TraceReply | undefined): RpcFailure | 
   if (error instanceof RpcFailure) return error;
   if (reply === undefined) return undefined;
   if (error instanceof ReplyError) {
-    return new RpcFailure(reply.failure({ kind: "error", error: error.error }), false, { cause: error });
+    return new RpcFailure(reply.failure(replyDefect(error)), false, { cause: error });
   }
   if (error instanceof MalformedReplyError) {
     return new RpcFailure(reply.failure({ kind: "malformed", detail: error.message }), false, { cause: error });
@@ -270,6 +270,11 @@ function failureOf(error: unknown, reply: TraceReply | undefined): RpcFailure | 
     return new RpcFailure(reply.failure({ kind: "malformed", detail: error.message }), false, { cause: error });
   }
   return undefined;
+}
+
+function replyDefect(error: ReplyError): TraceDefect {
+  const { rpcCode: code, rpcMessage: message, rpcData: data, transaction } = error;
+  return { kind: "error", error: { code, message, data }, ...(transaction === undefined ? {} : { inside: true }) };
 }
 
 /** Decode's callbacks: columns into attempts, records into submissions. */

@@ -117,7 +117,6 @@ export type PipelineProcessEvent =
     readonly transactionHash: string;
     readonly verdict: string;
     readonly identity: string;
-    readonly client: string;
     readonly structlogs: number;
     readonly structlogRows: number;
     readonly aggregateRows: number;

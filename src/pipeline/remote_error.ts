@@ -1,0 +1,20 @@
+/** An error of another isolate, with the disposition that it had there. */
+import { type Disposition, PipelineError } from "../errors.ts";
+import type { Failure } from "../rpc/port.ts";
+import type { PlainError } from "./trace_job.ts";
+
+/** Stands for the error that a worker met. */
+export class RemoteError extends PipelineError {
+  readonly code: string;
+  readonly disposition: Disposition;
+  override readonly release: boolean;
+  readonly failure: Failure | undefined;
+
+  constructor(readonly plain: PlainError) {
+    super(plain.message);
+    this.code = plain.code;
+    this.disposition = plain.disposition;
+    this.release = plain.release;
+    this.failure = plain.failure;
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * Entry of a trace worker: takes jobs by message, runs each with a decoder of its own and the sink that they share, and
+ * tells what happens. It owns no lease and decides nothing.
+ */
+/// <reference lib="deno.worker" />
+import { openDecoder } from "../stages/decode/decoder.ts";
+import type { TraceDecoder } from "../stages/decode/port.ts";
+import { ClickHouseStorage } from "../stages/sink/clickhouse.ts";
+import type { Sink, Spilled, SpillOperation, SpillPort } from "../stages/sink/port.ts";
+import { openSink } from "../stages/sink/sink.ts";
+import { subscribe } from "../telemetry/emit.ts";
+import { RemoteError } from "./remote_error.ts";
+import { type PlainError, plainError, runTraceJob, type TraceJob } from "./trace_job.ts";
+import type { FromWorker, ToWorker, WorkerSetup } from "./worker_messages.ts";
+
+const PULSE_MS = 1_000;
+
+function tell(message: FromWorker): void {
+  self.postMessage(message);
+}
+
+/** The spill of the main isolate, seen from here. */
+class RemoteSpill implements SpillPort {
+  backlogBytes = 0;
+  readonly #operations = new Map<
+    number,
+    { spilled: PromiseWithResolvers<void>; durable: PromiseWithResolvers<void> }
+  >();
+  #nextId = 1;
+
+  append(operation: SpillOperation): Spilled {
+    const id = this.#nextId++;
+    const moments = { spilled: Promise.withResolvers<void>(), durable: Promise.withResolvers<void>() };
+    moments.spilled.promise.catch(() => {});
+    moments.durable.promise.catch(() => {});
+    this.#operations.set(id, moments);
+    tell({ kind: "spill", id, operation });
+    return { spilled: moments.spilled.promise, durable: moments.durable.promise };
+  }
+
+  /** Claims are the main isolate's: it asks the spill itself. */
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  spilled(id: number): void {
+    this.#operations.get(id)?.spilled.resolve();
+  }
+
+  durable(id: number): void {
+    this.#operations.get(id)?.durable.resolve();
+    this.#operations.delete(id);
+  }
+
+  failed(id: number, error: PlainError): void {
+    const moments = this.#operations.get(id);
+    this.#operations.delete(id);
+    moments?.spilled.reject(new RemoteError(error));
+    moments?.durable.reject(new RemoteError(error));
+  }
+}
+
+class Lanes {
+  readonly #running = new Map<number, AbortController>();
+  readonly #idleDecoders: TraceDecoder[] = [];
+
+  constructor(readonly sink: Sink, readonly spill: RemoteSpill) {}
+
+  async run(id: number, job: TraceJob, progress: Int32Array): Promise<void> {
+    const abort = new AbortController();
+    this.#running.set(id, abort);
+    try {
+      const decoder = this.#idleDecoders.pop() ?? await openDecoder();
+      const moved = () => void Atomics.add(progress, 0, 1);
+      // Waiting for ClickHouse counts as moving; a lease is not lost because the store is slow.
+      Atomics.add(progress, 1, 1);
+      const running = runTraceJob(job, decoder, this.sink, abort.signal, {
+        moved,
+        read: (outcome) => tell({ kind: "read", id, outcome }),
+        progress: (bytes, structlogs) => tell({ kind: "progress", network: job.network, bytes, structlogs }),
+        violated: (evidence) => tell({ kind: "violated", id, evidence }),
+      });
+      const settled = running.results.then((results) => {
+        Atomics.sub(progress, 1, 1);
+        tell({ kind: "results", id, results });
+      });
+      await running.accepted.then(() => tell({ kind: "accepted", id }), () => {});
+      this.#idleDecoders.push(decoder);
+      await settled;
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+
+  abort(id: number, reason: string): void {
+    this.#running.get(id)?.abort(new DOMException(reason, "AbortError"));
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    await this.sink.drain(deadlineMs);
+    tell({ kind: "drained" });
+  }
+}
+
+function open(setup: WorkerSetup): Lanes {
+  setInterval(() => Atomics.add(setup.pulse, 0, 1), PULSE_MS);
+  subscribe((event) => tell({ kind: "event", event }));
+  const spill = new RemoteSpill();
+  return new Lanes(openSink(setup.sink, new ClickHouseStorage(setup.storage), spill), spill);
+}
+
+let lanes: Lanes | undefined;
+
+async function hear(message: ToWorker): Promise<void> {
+  if (message.kind === "setup") {
+    try {
+      lanes = open(message.setup);
+      tell({ kind: "ready" });
+    } catch (error) {
+      tell({ kind: "setup_failed", error: plainError(error) });
+    }
+    return;
+  }
+  if (lanes === undefined) return;
+  switch (message.kind) {
+    case "run":
+      return await lanes.run(message.id, message.job, message.progress);
+    case "abort":
+      return lanes.abort(message.id, message.reason);
+    case "drain":
+      return await lanes.drain(message.deadlineMs);
+    case "spilled":
+      return lanes.spill.spilled(message.id);
+    case "spill_durable":
+      return lanes.spill.durable(message.id);
+    case "spill_failed":
+      return lanes.spill.failed(message.id, message.error);
+  }
+}
+
+self.onmessage = (event: MessageEvent<ToWorker>) => {
+  hear(event.data).catch((error: unknown) => {
+    // What nobody foresaw ends the worker: the pool replaces it and its jobs are retried.
+    reportError(error);
+  });
+};

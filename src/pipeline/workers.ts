@@ -1,0 +1,296 @@
+/**
+ * The trace workers of a process: Web Workers, each with its decoders and its sink. One that throws is replaced and its
+ * jobs fail; one that spins cannot be stopped from outside, so the process ends with a clear last line and the queue
+ * recovers its tasks.
+ */
+import { PipelineError } from "../errors.ts";
+import type { Outcome } from "../rpc/port.ts";
+import type { SinkOptions, SpillPort } from "../stages/sink/port.ts";
+import type { ClickHouseOptions } from "../stages/sink/clickhouse.ts";
+import { emit } from "../telemetry/emit.ts";
+import { RemoteError } from "./remote_error.ts";
+import { type Evidence, type JobResults, plainError, type RunningJob, type TraceJob } from "./trace_job.ts";
+import type { FromWorker, ToWorker } from "./worker_messages.ts";
+
+/** How many workers, and what they are told. */
+export interface WorkersOptions {
+  readonly workers: number;
+  readonly lanes: number;
+  readonly sink: SinkOptions;
+  readonly storage: ClickHouseOptions;
+  /** A worker that does not answer for so long spins. */
+  readonly stallTimeoutMs: number;
+  readonly spill: SpillPort;
+  /** Ends the process: called when a worker spins. */
+  readonly endProcess: () => void;
+}
+
+/** What a caller hears of its job besides its two moments. */
+export interface JobEars {
+  /** Cell of the lease, `[moves, waits]`. */
+  readonly progress: Int32Array;
+  read(outcome: Outcome): void;
+  violated(evidence: Evidence): void;
+}
+
+/** The worker ended while it ran this job. */
+export class WorkerEndedError extends PipelineError {
+  readonly code = "worker_ended";
+  readonly disposition = "retry";
+
+  constructor(message: string) {
+    super(`Cannot finish the job as its trace worker ended: ${message}`);
+  }
+}
+
+/** Longest pause before a worker is started again. */
+const RESTART_MAX_MS = 30_000;
+/** How often the pulses are looked at. */
+const PULSE_CHECK_MS = 1_000;
+
+/** Runs jobs on the least busy worker. */
+export class Workers implements AsyncDisposable {
+  readonly #workers: TraceWorker[];
+  readonly #options: WorkersOptions;
+  readonly #watch: ReturnType<typeof setInterval>;
+
+  private constructor(options: WorkersOptions) {
+    this.#options = options;
+    this.#workers = Array.from({ length: options.workers }, (_, number) => new TraceWorker(number, options));
+    this.#watch = setInterval(() => this.#checkPulses(), PULSE_CHECK_MS);
+  }
+
+  /** Starts the workers. @throws {PipelineError} what a worker met while it was set up. */
+  static async open(options: WorkersOptions): Promise<Workers> {
+    const workers = new Workers(options);
+    try {
+      await Promise.all(workers.#workers.map((worker) => worker.ready));
+    } catch (error) {
+      await workers[Symbol.asyncDispose]();
+      throw error;
+    }
+    return workers;
+  }
+
+  /** Jobs that may run at once. */
+  get lanes(): number {
+    return this.#options.workers * this.#options.lanes;
+  }
+
+  /** Runs a job. The caller keeps to {@linkcode lanes}. */
+  run(job: TraceJob, signal: AbortSignal, ears: JobEars): RunningJob {
+    const [first, ...rest] = this.#workers;
+    const worker = rest.reduce((best, other) => other.busy < best.busy ? other : best, first!);
+    return worker.run(job, signal, ears);
+  }
+
+  /** Flushes what the workers hold within the deadline; the rest is spilled. */
+  async drain(deadlineMs: number): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.drain(deadlineMs)));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#watch);
+    for (const worker of this.#workers) worker.end();
+    return Promise.resolve();
+  }
+
+  #checkPulses(): void {
+    for (const worker of this.#workers) {
+      const still = worker.stillMs();
+      if (still < this.#options.stallTimeoutMs) continue;
+      emit({ kind: "worker_spinning", worker: worker.number, seconds: Math.round(still / 1000) });
+      this.#options.endProcess();
+      return;
+    }
+  }
+}
+
+interface JobInHand {
+  readonly ears: JobEars;
+  readonly accepted: PromiseWithResolvers<void>;
+  readonly results: PromiseWithResolvers<JobResults>;
+  readonly dispose: () => void;
+}
+
+/** One worker and its successors. */
+class TraceWorker {
+  ready: Promise<void>;
+  readonly #jobs = new Map<number, JobInHand>();
+  readonly #options: WorkersOptions;
+  #worker: Worker;
+  #started = Promise.withResolvers<void>();
+  #drained: PromiseWithResolvers<void> | undefined;
+  #pulse = new Int32Array(new SharedArrayBuffer(4));
+  #lastPulse = 0;
+  #movedMs = performance.now();
+  #nextId = 1;
+  #restarts = 0;
+  #restart: ReturnType<typeof setTimeout> | undefined;
+  #ended = false;
+
+  constructor(readonly number: number, options: WorkersOptions) {
+    this.#options = options;
+    this.#worker = this.#start();
+    this.ready = this.#started.promise;
+  }
+
+  get busy(): number {
+    return this.#jobs.size + (this.#restart === undefined ? 0 : this.#options.lanes);
+  }
+
+  /** How long the worker has not answered. */
+  stillMs(): number {
+    const pulse = Atomics.load(this.#pulse, 0);
+    if (pulse !== this.#lastPulse || this.#restart !== undefined) {
+      this.#lastPulse = pulse;
+      this.#movedMs = performance.now();
+    }
+    return performance.now() - this.#movedMs;
+  }
+
+  run(job: TraceJob, signal: AbortSignal, ears: JobEars): RunningJob {
+    const id = this.#nextId++;
+    const onAbort = () => this.#post({ kind: "abort", id, reason: String(signal.reason) });
+    const inHand: JobInHand = {
+      ears,
+      accepted: Promise.withResolvers<void>(),
+      results: Promise.withResolvers<JobResults>(),
+      dispose: () => signal.removeEventListener("abort", onAbort),
+    };
+    inHand.accepted.promise.catch(() => {});
+    this.#jobs.set(id, inHand);
+    if (this.#restart === undefined) {
+      this.#post({ kind: "run", id, job, progress: ears.progress });
+      signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+    } else {
+      this.#fail(id, new WorkerEndedError("it is being replaced"));
+    }
+    return { accepted: inHand.accepted.promise, results: inHand.results.promise };
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    if (this.#restart !== undefined || this.#ended) return;
+    this.#drained = Promise.withResolvers<void>();
+    this.#post({ kind: "drain", deadlineMs });
+    await this.#drained.promise;
+  }
+
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#restart);
+    this.#worker.terminate();
+    this.#failAll(new WorkerEndedError("the process ends"));
+    this.#drained?.resolve();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL("./trace_worker.ts", import.meta.url), {
+      type: "module",
+      name: `trace-${this.number}`,
+    });
+    worker.onmessage = (event: MessageEvent<FromWorker>) => this.#hear(event.data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#replace(event.message);
+    };
+    worker.onmessageerror = () => this.#replace("a message could not be read");
+    this.#pulse = new Int32Array(new SharedArrayBuffer(4));
+    this.#movedMs = performance.now();
+    const { storage, sink } = this.#options;
+    worker.postMessage({ kind: "setup", setup: { storage, sink, pulse: this.#pulse } } satisfies ToWorker);
+    return worker;
+  }
+
+  #replace(message: string): void {
+    if (this.#ended || this.#restart !== undefined) return;
+    emit({ kind: "worker_replaced", worker: this.number, message, tasks: this.#jobs.size });
+    this.#worker.terminate();
+    const pause = Math.min(RESTART_MAX_MS, 100 * 2 ** this.#restarts++);
+    this.#restart = setTimeout(() => {
+      this.#restart = undefined;
+      this.#worker = this.#start();
+    }, pause);
+    this.#failAll(new WorkerEndedError(message));
+    this.#started.reject(new WorkerEndedError(message));
+    this.#drained?.resolve();
+  }
+
+  #post(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  #hear(message: FromWorker): void {
+    switch (message.kind) {
+      case "ready":
+        this.#restarts = 0;
+        this.#started.resolve();
+        return;
+      case "setup_failed":
+        this.#started.reject(new RemoteError(message.error));
+        return;
+      case "event":
+        emit(message.event);
+        return;
+      case "progress":
+        emit({
+          kind: "trace_progress",
+          network: message.network,
+          bytes: message.bytes,
+          structlogs: message.structlogs,
+        });
+        return;
+      case "spill":
+        this.#spill(message.id, message.operation);
+        return;
+      case "drained":
+        this.#drained?.resolve();
+        return;
+    }
+    const job = this.#jobs.get(message.id);
+    if (job === undefined) return;
+    switch (message.kind) {
+      case "read":
+        job.ears.read(message.outcome);
+        return;
+      case "violated":
+        job.ears.violated(message.evidence);
+        return;
+      case "accepted":
+        job.accepted.resolve();
+        return;
+      case "results":
+        this.#jobs.delete(message.id);
+        job.dispose();
+        job.accepted.resolve();
+        job.results.resolve(message.results);
+        return;
+    }
+  }
+
+  #spill(id: number, operation: Extract<FromWorker, { kind: "spill" }>["operation"]): void {
+    const worker = this.#worker;
+    const post = (message: ToWorker) => {
+      if (worker === this.#worker) worker.postMessage(message);
+    };
+    const { spilled, durable } = this.#options.spill.append(operation);
+    const failed = (error: unknown) => post({ kind: "spill_failed", id, error: plainError(error) });
+    spilled.then(() => post({ kind: "spilled", id }), failed);
+    durable.then(() => post({ kind: "spill_durable", id }), failed);
+  }
+
+  #failAll(error: WorkerEndedError): void {
+    for (const id of [...this.#jobs.keys()]) this.#fail(id, error);
+  }
+
+  #fail(id: number, error: WorkerEndedError): void {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return;
+    this.#jobs.delete(id);
+    job.dispose();
+    job.ears.read({ kind: "cancelled" });
+    job.accepted.reject(error);
+    job.results.resolve({ transactions: [], error: plainError(error) });
+  }
+}
