@@ -403,8 +403,9 @@ function prove(
 /** Counter after the last opcode of the root, `undefined` when the node does not print one. */
 function finalCounter(last: Row, state: State, rules: Rules, client: Client): bigint | undefined {
   if (last.refund === undefined) return undefined;
-  // Without a row for the implicit STOP nothing shows what a last SSTORE did to the counter.
-  if (last.op === "SSTORE" && client.refundPoint === "before") return undefined;
+  // Without a row for the implicit STOP nothing shows what the last opcode did to the counter.
+  const hides = last.op === "SSTORE" ? client.refundPoint === "before" : last.child !== undefined;
+  if (hides) return undefined;
   const adds = last.op === "SELFDESTRUCT" && !rules.at("london") && client.refundPoint !== "after";
   return last.refund + (adds && state.firstDestructions.has(last) ? 24000n : 0n);
 }

@@ -123,7 +123,7 @@ export function execute(
   if ("error" in result && result.error !== null) violate(violations, "N1", `error inside result: ${result.error}`);
   if (!Array.isArray(result.structLogs)) violate(violations, "N2", "structLogs is missing");
   const printed = (result.structLogs ?? []) as JsonObject[];
-  const rows = withoutMadeUp(printed.filter((log) => (log.op ?? null) !== null).map(normalise), client, isEmptyCreation)
+  const rows = withoutMadeUp(printed.filter((log) => (log.op ?? "") !== "").map(normalise), client, isEmptyCreation)
     .map((row, index): Row => ({ ...row, index }));
   const failed = typeof result.failed === "boolean" ? result.failed : undefined;
   const frames = openFrames(rows, isCreation, violations);
@@ -186,16 +186,17 @@ function errorText(value: unknown): string | null {
 }
 
 function normalise(log: JsonObject): Omit<Row, "index"> {
-  const gas = integer(log.gas) ?? 0n;
+  const [pc, gas, depth] = [integer(log.pc), integer(log.gas), integer(log.depth)];
+  if (pc === undefined || gas === undefined || depth === undefined) throw new Error("A row lacks pc, gas or depth");
   const costRaw = integer(log.gasCost) ?? 0n;
   const stack = log.stack as readonly string[] | null | undefined;
   return {
-    pc: Number(integer(log.pc)),
+    pc: Number(pc),
     op: canonicalName(String(log.op)),
     gas,
     costRaw,
     cost: costRaw < 0n ? 0n : min(costRaw, gas),
-    depth: Number(integer(log.depth)),
+    depth: Number(depth),
     stack: stack?.map((word) => BigInt(word.startsWith("0x") ? word : `0x${word}`)),
     returnData: hexText(log.returnData),
     refundRaw: integer(log.refund),
