@@ -433,7 +433,7 @@ async function applySettings(lease: Lease, query: Query): Promise<() => Promise<
       throw new InterfaceError(115, "UNKNOWN_SETTING", `Unknown setting '${name}'.`);
     }
   }
-  const before = lease.shared ? await sessionState(connection, [...query.settings.keys()]) : [];
+  const before = lease.shared ? await sessionState(connection, query) : [];
   const restore = async () => {
     try {
       for (const statement of before) await connection.run(statement, "Null", NO_PARAMS);
@@ -454,22 +454,24 @@ async function applySettings(lease: Lease, query: Query): Promise<() => Promise<
   return restore;
 }
 
-/** Statements that set back the current database and the named settings. */
-async function sessionState(connection: Connection, names: readonly string[]): Promise<readonly string[]> {
+/** Statements that set back what the request sets for itself. */
+async function sessionState(connection: Connection, query: Query): Promise<readonly string[]> {
   const rows = async (sql: string) => {
     const { body } = await connection.run(sql, "JSONCompactEachRow", NO_PARAMS);
-    return new TextDecoder().decode(body).split("\n").filter((line) => line !== "").map((line) =>
-      JSON.parse(line) as string[]
-    );
+    const lines = new TextDecoder().decode(body).split("\n").filter((line) => line !== "");
+    return lines.map((line) => JSON.parse(line) as string[]);
   };
-  const [[database]] = await rows("SELECT currentDatabase()") as [[string]];
-  const statements = [`USE ${identifier(database)}`];
-  if (names.length === 0) return statements;
+  const statements: string[] = [];
+  if (query.database !== undefined) {
+    for (const [database] of await rows("SELECT currentDatabase()")) statements.push(`USE ${identifier(database!)}`);
+  }
+  if (query.settings.size === 0) return statements;
+  const names = [...query.settings.keys()].map(literal).join(", ");
   const settings = await rows(
-    `SELECT name, value, toString(changed) FROM system.settings WHERE name IN (${names.map(literal).join(", ")})`,
+    `SELECT name, value, toString(changed) FROM system.settings WHERE name IN (${names})`,
   );
-  for (const [name, value, changed] of settings as [string, string, string][]) {
-    statements.push(`SET ${name} = ${changed === "1" ? literal(value) : "DEFAULT"}`);
+  for (const [name, value, changed] of settings) {
+    statements.push(`SET ${name} = ${changed === "1" ? literal(value!) : "DEFAULT"}`);
   }
   return statements;
 }
