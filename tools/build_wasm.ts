@@ -11,10 +11,14 @@ const ROOT = new URL("../", import.meta.url);
 /** Where the built module is kept. */
 export const BUILT_MODULE = new URL("wasm/build/decode.wasm", ROOT);
 
+/** Sources that stand in for those of the repository, by their path in it. */
+export type Replacements = ReadonlyMap<string, string>;
+
 /** The module made of the sources as they are now. @throws {Error} with the compiler's messages. */
-export async function buildModule(): Promise<Uint8Array<ArrayBuffer>> {
+export async function buildModule(replacements: Replacements = new Map()): Promise<Uint8Array<ArrayBuffer>> {
   let built: Uint8Array<ArrayBuffer> | undefined;
   const pages = MEMORY_BYTES / 65536;
+  // The compiler adds `.ts` to every import; files that Deno reads too write it themselves.
   const { error, stderr } = await asc.main([
     "wasm/index.ts",
     "--outFile=decode.wasm",
@@ -29,7 +33,7 @@ export async function buildModule(): Promise<Uint8Array<ArrayBuffer>> {
     `--initialMemory=${pages}`,
     `--maximumMemory=${pages}`,
   ], {
-    readFile: (name: string) => readSource(name),
+    readFile: (name: string) => readSource(name.replace(/\.ts\.ts$/, ".ts"), replacements),
     writeFile: (_name: string, contents: Uint8Array | string) => {
       if (typeof contents !== "string") built = new Uint8Array(contents);
     },
@@ -41,10 +45,9 @@ export async function buildModule(): Promise<Uint8Array<ArrayBuffer>> {
   return built;
 }
 
-/** The compiler adds `.ts` to every import; files that Deno reads too write it themselves. */
-async function readSource(name: string): Promise<string | null> {
+async function readSource(name: string, replacements: Replacements): Promise<string | null> {
   try {
-    return await Deno.readTextFile(new URL(name.replace(/\.ts\.ts$/, ".ts"), ROOT));
+    return replacements.get(name) ?? await Deno.readTextFile(new URL(name, ROOT));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
     throw error;
