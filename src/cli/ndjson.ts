@@ -7,8 +7,8 @@ import type { FrameColumns, NullableStrings, ProofRecord, StructlogColumns } fro
 /** JSON text of the columns that are the same in all rows of a transaction, by name. A column that is absent is left out. */
 export type ConstantCells = ReadonlyMap<string, string>;
 
-/** JSON text of one column's cell in the given row; rows are asked for in ascending order, each once. */
-type Cell = (row: number) => string;
+/** Writes one column's cell of the given row; rows are asked for in ascending order, each once. */
+type Cell = (row: number, out: LineWriter) => void;
 
 /** A column: always the same text, or a cell a row; without one its text is among the constants. */
 type NamedCell = readonly [name: string, cell?: string | Cell];
@@ -16,8 +16,10 @@ type NamedCell = readonly [name: string, cell?: string | Cell];
 const TWO_32 = 4294967296;
 /** Upper lane of the smallest number that a double may have rounded. */
 const UNSAFE_LANE = Number.MAX_SAFE_INTEGER / TWO_32;
-/** Rows whose lines are turned into bytes together. */
-const ROWS_AT_ONCE = 256;
+/** Lines leave in chunks of about this size. */
+const CHUNK_BYTES = 64 * 1024;
+/** Room for the longest cell that is not a text or a path: a 64-bit number in quotes. */
+const CELL_BYTES = 24;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -134,84 +136,145 @@ function* lines(
   omit: ReadonlySet<string>,
   columns: readonly NamedCell[],
 ): Generator<Uint8Array<ArrayBuffer>> {
-  // Literals between the cells that vary: `{"a":1,"b":`, cell, `,"c":`, cell, `}\n`.
-  const literals: string[] = [""];
+  // What stands between the cells that vary: `{"a":1,"b":`, cell, `,"c":`, cell, `}\n`.
+  const between: string[] = [""];
   const cells: Cell[] = [];
   let separator = "{";
   for (const [name, cell = constants.get(name)] of columns) {
     if (cell === undefined || omit.has(name)) continue;
-    literals[cells.length] += `${separator}"${name}":`;
+    between[cells.length] += `${separator}"${name}":`;
     separator = ",";
-    if (typeof cell === "string") literals[cells.length] += cell;
+    if (typeof cell === "string") between[cells.length] += cell;
     else {
       cells.push(cell);
-      literals.push("");
+      between.push("");
     }
   }
-  literals[cells.length] += "}\n";
-  let text = "";
+  between[cells.length] += "}\n";
+  const literals = between.map((text) => encoder.encode(text));
+  const out = new LineWriter();
   for (let row = 0; row < rows; row++) {
-    for (let at = 0; at < cells.length; at++) text += literals[at]! + cells[at]!(row);
-    text += literals[cells.length]!;
-    if (row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) {
-      yield encoder.encode(text);
-      text = "";
+    for (let at = 0; at < cells.length; at++) {
+      out.literal(literals[at]!);
+      cells[at]!(row, out);
     }
+    out.literal(literals[cells.length]!);
+    if (out.length >= CHUNK_BYTES) yield out.take();
   }
-  if (text !== "") yield encoder.encode(text);
+  if (out.length > 0) yield out.take();
 }
 
+/** Bytes of the lines to come; grows as they need it. */
+class LineWriter {
+  #bytes = new Uint8Array(2 * CHUNK_BYTES);
+  #at = 0;
+
+  get length(): number {
+    return this.#at;
+  }
+
+  /** A copy of what was written, which is then forgotten. */
+  take(): Uint8Array<ArrayBuffer> {
+    const taken = this.#bytes.slice(0, this.#at);
+    this.#at = 0;
+    return taken;
+  }
+
+  literal(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    // A call of set() costs more than a few bytes do.
+    if (bytes.length > 32) this.#bytes.set(bytes, this.#at);
+    else for (let i = 0; i < bytes.length; i++) this.#bytes[this.#at + i] = bytes[i]!;
+    this.#at += bytes.length;
+  }
+
+  text(text: string): void {
+    this.#reserve(3 * text.length);
+    this.#at += encoder.encodeInto(text, this.#bytes.subarray(this.#at)).written;
+  }
+
+  /** A safe integer that is not negative. */
+  integer(value: number): void {
+    this.#reserve(CELL_BYTES);
+    let digits = 1;
+    for (let bound = 10; value >= bound; bound *= 10) digits++;
+    this.#at += digits;
+    let at = this.#at;
+    let rest = value;
+    while (rest > 0xffffffff) {
+      const quotient = Math.floor(rest / 10);
+      this.#bytes[--at] = 48 + (rest - quotient * 10);
+      rest = quotient;
+    }
+    let low = rest >>> 0;
+    do {
+      const quotient = (low / 10) >>> 0;
+      this.#bytes[--at] = 48 + (low - quotient * 10);
+      low = quotient;
+    } while (low > 0);
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return;
+    const grown = new Uint8Array(2 * (this.#at + bytes));
+    grown.set(this.#bytes.subarray(0, this.#at));
+    this.#bytes = grown;
+  }
+}
+
+const NULL = encoder.encode("null");
+
 function small(values: Uint16Array | Uint32Array): Cell {
-  return (row) => String(values[row]!);
+  return (row, out) => out.integer(values[row]!);
 }
 
 /** Two lanes a row, low lane first. */
 function large(lanes: Uint32Array): Cell {
-  return (row) => {
-    const [low, high] = [lanes[2 * row]!, lanes[2 * row + 1]!];
-    if (high === 0) return String(low);
-    if (high <= UNSAFE_LANE) return String(high * TWO_32 + low);
-    return `"${(BigInt(high) << 32n) + BigInt(low)}"`;
+  return (row, out) => {
+    const low = lanes[2 * row]!;
+    const high = lanes[2 * row + 1]!;
+    if (high <= UNSAFE_LANE) out.integer(high * TWO_32 + low);
+    else out.text(`"${(BigInt(high) << 32n) + BigInt(low)}"`);
   };
 }
 
 function nullable(nulls: Uint8Array, cell: Cell): Cell {
-  return (row) => nulls[row] === 1 ? "null" : cell(row);
+  return (row, out) => nulls[row] === 1 ? out.literal(NULL) : cell(row, out);
 }
 
 function names(positions: Uint16Array, operations: readonly string[]): Cell {
-  const quoted: string[] = [];
-  return (row) => {
+  const quoted: Uint8Array[] = [];
+  return (row, out) => {
     const position = positions[row]!;
-    return quoted[position] ??= JSON.stringify(operations[position]);
+    out.literal(quoted[position] ??= encoder.encode(JSON.stringify(operations[position])));
   };
 }
 
 /** Texts lie behind each other, each behind its length as a varint; a null has the length 0. */
 function texts({ nulls, bytes }: NullableStrings): Cell {
   let at = 0;
-  return (row) => {
+  return (row, out) => {
     let length = 0;
     for (let shift = 0;; shift += 7) {
       const byte = bytes[at++]!;
       length += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) break;
     }
-    const text = bytes.subarray(at, at + length);
+    if (nulls[row] === 1) out.literal(NULL);
+    else out.text(JSON.stringify(decoder.decode(bytes.subarray(at, at + length))));
     at += length;
-    return nulls[row] === 1 ? "null" : JSON.stringify(decoder.decode(text));
   };
 }
 
 /** Paths by their ends; rows of one frame have one path. */
 function paths(ends: Uint32Array, values: Uint32Array, frameIds: Uint32Array): Cell {
   let frame = -1;
-  let text = "";
-  return (row) => {
+  let path = NULL;
+  return (row, out) => {
     if (frameIds[row] !== frame) {
       frame = frameIds[row]!;
-      text = `[${values.subarray(row === 0 ? 0 : ends[2 * row - 2]!, ends[2 * row]!).join(",")}]`;
+      path = encoder.encode(`[${values.subarray(row === 0 ? 0 : ends[2 * row - 2]!, ends[2 * row]!).join(",")}]`);
     }
-    return text;
+    out.literal(path);
   };
 }
