@@ -2,6 +2,7 @@
  * Finds the engine's library, of the version in the import map of `deno.json`, and Deno's own directory. All through
  * `deno` itself, so that the caller needs no permission but to run it.
  */
+import config from "../../deno.json" with { type: "json" };
 import { EnginePlatformError, EngineStartError } from "./engine_errors.ts";
 import { packageDirectory } from "./npm_package.ts";
 
@@ -30,7 +31,7 @@ export async function engineLibrary(
   const name = "@chdb/lib-linux-x64-gnu";
   const wanted = {
     name,
-    version: import.meta.resolve("@chdb/lib-linux-x64-gnu").slice(`npm:${name}@`.length),
+    version: config.imports[name].slice(`npm:${name}@`.length),
     title: "the ClickHouse engine",
     downloadBytes: 178e6,
     diskBytes: 544e6,
