@@ -66,6 +66,8 @@ export type QueueEvent =
     readonly completions: number;
     readonly requests: number;
   }
+  /** Redis refused a renewal; leases run out until it allows them again. */
+  | { readonly kind: "queue_heartbeat_failed"; readonly reason: string }
   | { readonly kind: "queue_unreachable"; readonly seconds: number; readonly reason: string }
   | { readonly kind: "queue_reachable"; readonly seconds: number }
   /** The server's settings can lose work. */
@@ -241,6 +243,27 @@ export const queueMetrics: readonly Metric<QueueEvent>[] = [
     read: { queue_depths: (event) => [[event.network], event.requests] },
   },
   {
+    name: "queue_renewed_leases_total",
+    help: "Leases renewed by the heartbeat.",
+    type: "counter",
+    labels: ["network"],
+    read: { queue_renewed: (event) => [[event.network], event.leases] },
+  },
+  {
+    name: "queue_heartbeat_failures_total",
+    help: "Renewals that the backend refused.",
+    type: "counter",
+    labels: [],
+    read: { queue_heartbeat_failed: () => [[], 1] },
+  },
+  {
+    name: "queue_adopted_total",
+    help: "Deliveries whose answer got lost with a connection, handed back.",
+    type: "counter",
+    labels: ["network"],
+    read: { queue_adopted: (event) => [[event.network], event.tasks] },
+  },
+  {
     name: "queue_up",
     help: "1 while the queue's backend answers.",
     type: "gauge",
@@ -294,6 +317,7 @@ export const queueLogs: LogTable<QueueEvent> = {
       : ["warn", "lease is lost, the task runs again"],
   queue_recovered: () => ["warn", "tasks of a vanished process are handed out again"],
   queue_adopted: () => ["debug", "deliveries lost with a connection are handed back"],
+  queue_heartbeat_failed: () => ["error", "leases cannot be renewed"],
   queue_unreachable: () => ["warn", "queue is unreachable, waiting"],
   queue_reachable: () => ["info", "queue is reachable"],
   queue_unsafe: () => ["warn", "the queue's server can lose work: change its setting"],

@@ -1,0 +1,144 @@
+/**
+ * The doorway between lanes and the queues of several networks. A lane asks for one lease; claims go out in one message
+ * for all lanes that wait, never for more than those, and in turn over the networks, so that a busy network cannot
+ * starve another and an idle one costs nothing.
+ */
+import type { Lease, WorkQueue } from "./port.ts";
+
+/** How many more tasks of a network can be run now; 0 while no node can serve it. */
+export type Capacity = (network: string) => number;
+
+interface LaneWaiting {
+  readonly resolve: (lease: Lease | undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Hands leases to lanes. */
+export class Claims {
+  readonly #queues: readonly WorkQueue[];
+  readonly #capacity: Capacity;
+  readonly #aloneAfterRecoveries: number;
+  readonly #waiting: LaneWaiting[] = [];
+  readonly #running = new Set<Lease>();
+  /** Leases that wait until they can run alone. */
+  readonly #alone: Lease[] = [];
+  #pump: Promise<void> | undefined;
+  #wake = new AbortController();
+  #turn = 0;
+
+  /**
+   * @param capacity Asked before every claim; what it returns bounds the claim.
+   * @param aloneAfterRecoveries A task that was in this many crashes runs while nothing else does: of those that crash
+   *   together one is to blame, and the others are not to be buried with it.
+   */
+  constructor(queues: readonly WorkQueue[], capacity: Capacity, aloneAfterRecoveries: number) {
+    this.#queues = queues;
+    this.#capacity = capacity;
+    this.#aloneAfterRecoveries = aloneAfterRecoveries;
+  }
+
+  /**
+   * The next lease for a free lane; waits for one. `undefined` when `drain` aborts.
+   *
+   * A lane asks again when it is free for more work, which may be before its last lease has ended.
+   *
+   * @throws what the queue throws: the process cannot go on.
+   */
+  next(drain: AbortSignal): Promise<Lease | undefined> {
+    if (drain.aborted) return Promise.resolve(undefined);
+    const { promise, resolve, reject } = Promise.withResolvers<Lease | undefined>();
+    const lane = { resolve, reject };
+    const leave = () => {
+      const index = this.#waiting.indexOf(lane);
+      if (index === -1) return; // its lease is on the way
+      this.#waiting.splice(index, 1);
+      this.#wake.abort();
+      resolve(undefined);
+    };
+    drain.addEventListener("abort", leave, { once: true });
+    this.#waiting.push(lane);
+    this.#wake.abort();
+    this.#pump ??= this.#run().finally(() => this.#pump = undefined);
+    return promise.finally(() => drain.removeEventListener("abort", leave));
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        this.#wake = new AbortController();
+        if (await this.#serve()) continue;
+        if (this.#waiting.length === 0) return;
+        await this.#idle(this.#wake.signal);
+      }
+    } catch (error) {
+      for (const lane of this.#waiting.splice(0)) lane.reject(error);
+    }
+  }
+
+  /** One round over the networks. @returns whether a lane got a lease. */
+  async #serve(): Promise<boolean> {
+    let served = this.#startAlone();
+    for (let step = 0; step < this.#queues.length; step++) {
+      if (this.#alone.length > 0 || this.#runsAlone()) break;
+      const queue = this.#queues[(this.#turn + step) % this.#queues.length] as WorkQueue;
+      const left = this.#queues.length - step;
+      const share = Math.min(Math.ceil(this.#waiting.length / left), this.#capacity(queue.network));
+      if (share <= 0) continue;
+      for (const lease of await queue.fetch(share)) {
+        if (lease.task.recoveries >= this.#aloneAfterRecoveries) this.#alone.push(lease);
+        else this.#give(lease);
+        served = true;
+      }
+    }
+    this.#turn = (this.#turn + 1) % Math.max(1, this.#queues.length);
+    return this.#startAlone() || served;
+  }
+
+  #startAlone(): boolean {
+    if (this.#running.size > 0 || this.#waiting.length === 0) return false;
+    const lease = this.#alone.shift();
+    if (lease !== undefined) this.#give(lease);
+    return lease !== undefined;
+  }
+
+  #runsAlone(): boolean {
+    for (const lease of this.#running) if (lease.task.recoveries >= this.#aloneAfterRecoveries) return true;
+    return false;
+  }
+
+  #give(lease: Lease): void {
+    const lane = this.#waiting.shift();
+    if (lane === undefined) { // its lane drained while the claim was on its way
+      void lease.settle({ outcome: "release", delayMs: 0 }).catch(() => {});
+      return;
+    }
+    this.#running.add(lease);
+    void lease.ended.then(() => {
+      this.#running.delete(lease);
+      this.#wake.abort(); // a lane, a class or the right to run alone may be free now
+    });
+    lane.resolve(lease);
+  }
+
+  /** Until work may be there for a network that has capacity, or something here changed. */
+  async #idle(wake: AbortSignal): Promise<void> {
+    if (this.#alone.length > 0 || this.#runsAlone()) {
+      await aborted(wake);
+      return;
+    }
+    const first = new AbortController();
+    const end = AbortSignal.any([wake, first.signal]);
+    try {
+      await Promise.race(this.#queues.map((queue) => queue.idle(end)));
+    } finally {
+      first.abort();
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  return promise;
+}

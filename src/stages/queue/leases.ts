@@ -1,0 +1,398 @@
+/**
+ * The owner's side of the queue, the same over every backend: leases in hand, their signals and progress cells, what a
+ * failure becomes, and settlements gathered into batches. The backend's side is {@linkcode LeaseStore}.
+ */
+import { emit } from "../../telemetry/emit.ts";
+import {
+  type Failure,
+  type Lease,
+  LeaseLostError,
+  type QueueOptions,
+  type Random,
+  type Settlement,
+  type Task,
+  TASK_CLASSES,
+  type TaskClass,
+  taskId,
+  type TransactionRange,
+  type Verdict,
+} from "./port.ts";
+import { MOVES, WAITS } from "./pulse.ts";
+import { type ProgressCell, ProgressCells } from "./progress_cells.ts";
+
+/** One delivery of a task. */
+export interface Delivery {
+  readonly task: Task;
+  readonly token: number;
+  /** Where the backend keeps it; opaque here. */
+  readonly entry: string;
+  /** Earlier deliveries, which may have written rows. */
+  readonly deliveries: number;
+}
+
+/** A claim: never more than `free`, nor more of a class than `allow`. */
+export interface Claim {
+  readonly free: number;
+  readonly allow: Readonly<Record<TaskClass, number>>;
+  /** Seed of the weighted draw, 1 to 2^31 - 2. */
+  readonly seed: number;
+}
+
+/** What a claim found. */
+export interface Claimed {
+  readonly deliveries: readonly Delivery[];
+  /** When the next delayed task is due or the rate allows more; absent when nothing is in sight. */
+  readonly nextMs?: number;
+  /** Expired leases among the deliveries. */
+  readonly recovered: number;
+  /** Tasks over the limit of recoveries. */
+  readonly buried: readonly Task[];
+  readonly clockWentBack: boolean;
+}
+
+/** A settlement that ends the task: its range is done, or its block left the chain. */
+export interface Ending {
+  readonly delivery: Delivery;
+  readonly orphaned: boolean;
+}
+
+/** What a task comes back as. */
+export interface Return {
+  readonly delivery: Delivery;
+  readonly done: readonly TransactionRange[];
+  readonly rest: readonly Task[];
+  readonly delayMs: number;
+  readonly counter: "retried" | "released" | "split";
+}
+
+/** What the owner's side needs of a backend. Every call may run twice. */
+export interface LeaseStore {
+  fetch(claim: Claim): Promise<Claimed>;
+  end(endings: readonly Ending[]): Promise<readonly Verdict[]>;
+  giveBack(item: Return): Promise<Verdict>;
+  bury(delivery: Delivery, failure: Failure): Promise<Verdict>;
+}
+
+/** Renews leases that move, from wherever a busy event loop cannot stop it. */
+export interface Heart {
+  /** Makes the memory of a buffer of cells known. */
+  share(buffer: number, memory: SharedArrayBuffer): void;
+  watch(leases: readonly { readonly delivery: Delivery; readonly cell: ProgressCell }[]): void;
+  forget(tokens: readonly number[]): void;
+}
+
+interface Held {
+  readonly delivery: Delivery;
+  readonly cell: ProgressCell;
+  readonly abort: AbortController;
+  readonly ended: PromiseWithResolvers<void>;
+  readonly sinceMs: number;
+  verdict: Promise<Verdict> | undefined;
+}
+
+interface Waiting {
+  readonly ending: Ending;
+  readonly verdict: PromiseWithResolvers<Verdict>;
+}
+
+/** Delay before attempt `attempts + 1`: exponential with equal jitter. */
+export function backoffMs(attempts: number, options: QueueOptions, random: Random): number {
+  const full = Math.min(options.backoffMaxMs, options.backoffBaseMs * 2 ** Math.min(attempts, 40));
+  return Math.round(full / 2 + random() * full / 2);
+}
+
+/** Leases in hand of one network. */
+export class Leases {
+  readonly #network: string;
+  readonly #options: QueueOptions;
+  readonly #store: LeaseStore;
+  readonly #heart: Heart;
+  readonly #random: Random;
+  readonly #cells: ProgressCells;
+  readonly #held = new Map<number, Held>();
+  readonly #tokens = new Map<string, number>();
+  readonly #inFlight = new Map<TaskClass, number>();
+  readonly #endings: Waiting[] = [];
+  #sending: Promise<void> | undefined;
+
+  constructor(network: string, options: QueueOptions, store: LeaseStore, heart: Heart, random: Random) {
+    this.#network = network;
+    this.#options = options;
+    this.#store = store;
+    this.#heart = heart;
+    this.#random = random;
+    this.#cells = new ProgressCells((buffer, memory) => heart.share(buffer, memory));
+  }
+
+  /** Tokens of the leases in hand. */
+  get tokens(): readonly number[] {
+    return [...this.#held.keys()];
+  }
+
+  /** Claims up to `free` tasks. `nextMs`: when to look again, if known. */
+  async fetch(free: number): Promise<{ readonly leases: readonly Lease[]; readonly nextMs?: number }> {
+    if (free <= 0) return { leases: [] };
+    const claimed = await this.#store.fetch({ free, allow: this.#allowances(), seed: this.#seed() });
+    this.#tell(claimed);
+    const fresh = claimed.deliveries.map((delivery) => this.#hold(delivery));
+    if (fresh.length > 0) {
+      this.#heart.watch(fresh);
+      this.#tellInHand();
+    }
+    const leases = fresh.map((held) => this.#lease(held));
+    return claimed.nextMs === undefined ? { leases } : { leases, nextMs: claimed.nextMs };
+  }
+
+  /** The backend or the heartbeat says that these leases are over. */
+  lose(tokens: readonly number[], reason: LeaseLostError["reason"]): void {
+    const lost = tokens.flatMap((token) => {
+      const held = this.#held.get(token);
+      return held === undefined || held.verdict !== undefined ? [] : [held];
+    });
+    for (const held of lost) {
+      held.verdict = Promise.resolve(reason === "orphaned" ? "orphaned" : "stale");
+      const task = taskId(held.delivery.task);
+      emit({ kind: "queue_lease_lost", network: this.#network, task, reason });
+      held.abort.abort(new LeaseLostError(task, reason));
+      this.#release(held);
+    }
+    this.#heart.forget(lost.map((held) => held.delivery.token));
+  }
+
+  /** Leases that stood still: they go back without an attempt or a recovery used. */
+  async giveUp(tokens: readonly number[]): Promise<void> {
+    const stalled = tokens.flatMap((token) => {
+      const held = this.#held.get(token);
+      return held === undefined || held.verdict !== undefined ? [] : [held.delivery];
+    });
+    this.lose(tokens, "stalled");
+    await Promise.all(
+      stalled.map((delivery) =>
+        this.#store.giveBack({ delivery, done: [], rest: [delivery.task], delayMs: 0, counter: "released" })
+      ),
+    );
+  }
+
+  /** Sends what is settled; leases in hand are lost. */
+  async close(): Promise<void> {
+    while (this.#sending !== undefined) await this.#sending;
+    this.lose(this.tokens, "closed");
+  }
+
+  #hold(delivery: Delivery): Held {
+    const id = taskId(delivery.task);
+    const older = this.#tokens.get(id);
+    if (older !== undefined) this.lose([older], "taken_over"); // this process had been stopped for longer than its lease
+    const held: Held = {
+      delivery,
+      cell: this.#cells.take(),
+      abort: new AbortController(),
+      ended: Promise.withResolvers(),
+      sinceMs: performance.now(),
+      verdict: undefined,
+    };
+    this.#held.set(delivery.token, held);
+    this.#tokens.set(id, delivery.token);
+    this.#count(delivery.task.class, 1);
+    emit({
+      kind: "queue_claimed",
+      network: this.#network,
+      class: delivery.task.class,
+      waitSeconds: Math.max(0, Date.now() - delivery.task.firstEnqueuedMs) / 1000,
+      attempts: delivery.task.attempts,
+      recoveries: delivery.task.recoveries,
+    });
+    return held;
+  }
+
+  #lease(held: Held): Lease {
+    const { delivery, cell: { progress } } = held;
+    return {
+      task: delivery.task,
+      token: delivery.token,
+      firstDelivery: delivery.deliveries === 0,
+      signal: held.abort.signal,
+      progress,
+      ended: held.ended.promise,
+      moved: () => void Atomics.add(progress, MOVES, 1),
+      waiting: () => {
+        Atomics.add(progress, WAITS, 1);
+        let under = true;
+        return {
+          [Symbol.dispose]: () => {
+            if (under) Atomics.sub(progress, WAITS, 1);
+            under = false;
+          },
+        };
+      },
+      settle: (settlement) => held.verdict ??= this.#settle(held, settlement),
+    };
+  }
+
+  async #settle(held: Held, settlement: Settlement): Promise<Verdict> {
+    try {
+      const verdict = await this.#send(held.delivery, settlement);
+      emit({
+        kind: "queue_settled",
+        network: this.#network,
+        class: held.delivery.task.class,
+        outcome: settlement.outcome,
+        verdict,
+        heldSeconds: (performance.now() - held.sinceMs) / 1000,
+      });
+      return verdict;
+    } finally {
+      this.#heart.forget([held.delivery.token]);
+      this.#release(held);
+    }
+  }
+
+  #send(delivery: Delivery, settlement: Settlement): Promise<Verdict> {
+    switch (settlement.outcome) {
+      case "done":
+        return this.#end({ delivery, orphaned: false });
+      case "orphaned":
+        return this.#end({ delivery, orphaned: true });
+      case "dead":
+        return this.#bury(delivery, settlement.failure);
+      case "release":
+        return this.#store.giveBack({
+          delivery,
+          done: [],
+          rest: [delivery.task],
+          delayMs: settlement.delayMs,
+          counter: "released",
+        });
+      case "split":
+        return this.#split(delivery, settlement.done, settlement.rest, settlement.failure);
+      case "fail":
+        return this.#fail(delivery, settlement.failure);
+    }
+  }
+
+  /** Once more, in halves when a range has used up its attempts: each half gets one, down to the one that fails alone. */
+  #fail(delivery: Delivery, failure: Failure): Promise<Verdict> {
+    const { task } = delivery;
+    if (task.attempts + 1 < this.#options.maxAttempts) {
+      return this.#again(delivery, [], [task], task.attempts + 1, failure, "retried");
+    }
+    if (task.first === task.last) return this.#bury(delivery, failure);
+    const middle = Math.floor((task.first + task.last) / 2);
+    const halves = [{ first: task.first, last: middle }, { first: middle + 1, last: task.last }];
+    return this.#again(delivery, [], halves, this.#options.maxAttempts - 1, failure, "split");
+  }
+
+  #split(
+    delivery: Delivery,
+    done: readonly TransactionRange[],
+    rest: readonly TransactionRange[],
+    failure: Failure,
+  ): Promise<Verdict> {
+    const { task } = delivery;
+    const whole = done.length === 0 && rest.length === 1 && rest[0]?.first === task.first &&
+      rest[0]?.last === task.last;
+    if (whole) return this.#fail(delivery, failure);
+    const attempts = task.attempts + 1;
+    // A narrower range has not failed by itself yet: it keeps at least one attempt of its own.
+    return this.#again(delivery, done, rest, Math.min(attempts, this.#options.maxAttempts - 1), failure, "split");
+  }
+
+  #again(
+    delivery: Delivery,
+    done: readonly TransactionRange[],
+    ranges: readonly TransactionRange[],
+    attempts: number,
+    failure: Failure,
+    counter: "retried" | "split",
+  ): Promise<Verdict> {
+    const { task } = delivery;
+    const failedNodes = failure.node === undefined || task.failedNodes.includes(failure.node)
+      ? task.failedNodes
+      : [...task.failedNodes, failure.node];
+    const rest = ranges.map(({ first, last }) => ({ ...task, first, last, attempts, failedNodes }));
+    const delayMs = backoffMs(task.attempts, this.#options, this.#random);
+    return this.#store.giveBack({ delivery, done, rest, delayMs, counter });
+  }
+
+  async #bury(delivery: Delivery, failure: Failure): Promise<Verdict> {
+    const verdict = await this.#store.bury(delivery, failure);
+    if (verdict === "settled") this.#tellDead(delivery.task, failure);
+    return verdict;
+  }
+
+  /** One message in flight; what is settled meanwhile goes with the next. */
+  #end(ending: Ending): Promise<Verdict> {
+    const verdict = Promise.withResolvers<Verdict>();
+    this.#endings.push({ ending, verdict });
+    this.#sending ??= this.#sendEndings().finally(() => this.#sending = undefined);
+    return verdict.promise;
+  }
+
+  async #sendEndings(): Promise<void> {
+    await Promise.resolve(); // settlements of one turn of the event loop go together
+    while (this.#endings.length > 0) {
+      const batch = this.#endings.splice(0, this.#options.ackBatch);
+      try {
+        const verdicts = await this.#store.end(batch.map(({ ending }) => ending));
+        batch.forEach(({ verdict }, index) => verdict.resolve(verdicts[index] as Verdict));
+      } catch (error) {
+        for (const { verdict } of batch) verdict.reject(error);
+      }
+    }
+  }
+
+  #release(held: Held): void {
+    if (!this.#held.delete(held.delivery.token)) return;
+    const id = taskId(held.delivery.task);
+    if (this.#tokens.get(id) === held.delivery.token) this.#tokens.delete(id);
+    this.#cells.give(held.cell);
+    this.#count(held.delivery.task.class, -1);
+    held.ended.resolve();
+    this.#tellInHand();
+  }
+
+  #count(taskClass: TaskClass, change: number): void {
+    this.#inFlight.set(taskClass, (this.#inFlight.get(taskClass) ?? 0) + change);
+  }
+
+  #allowances(): Record<TaskClass, number> {
+    return Object.fromEntries(
+      TASK_CLASSES.map((name) => [
+        name,
+        Math.max(0, this.#options.inFlight[name] - (this.#inFlight.get(name) ?? 0)),
+      ]),
+    ) as Record<TaskClass, number>;
+  }
+
+  #seed(): number {
+    return 1 + Math.floor(this.#random() * 2147483645);
+  }
+
+  #tell(claimed: Claimed): void {
+    if (claimed.recovered > 0) {
+      emit({ kind: "queue_recovered", network: this.#network, tasks: claimed.recovered });
+    }
+    if (claimed.clockWentBack) emit({ kind: "queue_clock_went_back", network: this.#network });
+    for (const task of claimed.buried) this.#tellDead(task, crashFailure(task));
+  }
+
+  #tellDead(task: Task, failure: Failure): void {
+    emit({
+      kind: "queue_task_dead",
+      network: this.#network,
+      class: task.class,
+      task: taskId(task),
+      code: failure.code,
+      message: failure.message,
+    });
+  }
+
+  #tellInHand(): void {
+    emit({ kind: "queue_in_hand", network: this.#network, leases: this.#held.size });
+  }
+}
+
+/** Why a task over the limit of recoveries is dead. */
+export function crashFailure(task: { readonly recoveries: number }): Failure {
+  return { code: "crashed", message: `${task.recoveries} processes vanished while they held the task` };
+}

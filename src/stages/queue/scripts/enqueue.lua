@@ -1,0 +1,88 @@
+-- ENQUEUE: tasks of one block in one class.
+--
+-- KEYS[1]  prefix
+-- ARGV     keep, mode, office `<token>:<holder>`, token, class, kind, number, hash, total, verify delay in ms or empty,
+--          then first and last of each range
+-- Returns  { 'not_leader' } or { 'total' } or { state, enqueued, duplicate, done, dead }
+--
+-- Races: a deposed leader that wakes up is refused by its token, checked in the step that writes. A resend finds its
+-- tasks in `u`. An entry that `u` knows and the stream does not (a stream was deleted) is enqueued again. Two plans of
+-- one block may overlap: bits, not tasks, are counted, so no chunk of a plan can complete a block early.
+local mode, office, token, class = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local kind, number, hash, total, verify = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
+if not leads(mode, office, token) then return { 'not_leader' } end
+
+local block = kind .. ':' .. number .. ':' .. hash
+local key = P .. 'b:' .. block
+local reprocess = string.sub(class, 1, 1) == 'r'
+local known = call('HMGET', key, 'state', 'total')
+local state = known[1]
+
+if state == 'orphaned' then -- the fork came back
+  call('DEL', key, P .. 'm:' .. block, P .. 'x:' .. block)
+  state = false
+end
+if not state then
+  local done, dead = call('BITCOUNT', P .. 'm:' .. block), call('BITCOUNT', P .. 'x:' .. block)
+  call('HSET', key, 'state', 'open', 'total', total, 'done', done, 'dead', dead, 'class', class, 'verify', verify,
+    'mode', mode)
+  forever(block)
+  if kind ~= 'verify' then call('ZADD', P .. 'open:' .. mode, number, block) end
+  state = 'open'
+elseif tonumber(known[2]) ~= total then
+  return { 'total' }
+end
+
+local made = { enqueued = 0, duplicate = 0, done = 0, dead = 0 }
+if state == 'complete' and not reprocess then
+  tell(block, call('HGET', key, 'class'), total, 'complete')
+  return { state, 0, 0, (#ARGV - 10) / 2, 0 }
+end
+
+local function present(id, place)
+  local at, entry = string.match(place, '^(%S+) (%S+)')
+  if at == 'delayed' then return call('HEXISTS', P .. 'dt', id) == 1 end
+  local stream = at == 'dead' and P .. 'dlq' or P .. 's:' .. at
+  return #call('XRANGE', stream, entry, entry) > 0
+end
+
+local function offer(task)
+  local length = task.last - task.first + 1
+  local done = bits(P .. 'm:' .. block, task.first, task.last)
+  if not reprocess and done == length then return 'done' end
+  local place = call('HGET', P .. 'u', task.id)
+  if place and not present(task.id, place) then place = false end
+  local letter = place and string.match(place, '^dead (%S+)')
+  if place and not letter then return 'duplicate' end
+  if not reprocess then
+    if letter or done + bits(P .. 'x:' .. block, task.first, task.last) == length then return 'dead' end
+  else
+    if letter then
+      call('XDEL', P .. 'dlq', letter)
+      task.deliveries = 1
+    end
+    local cleared = clear_dead(block, task.first, task.last)
+    if cleared > 0 then call('HINCRBY', key, 'dead', -cleared) end
+  end
+  add(class, task.id, pack_task(task))
+  return 'enqueued'
+end
+
+local now = whole(math.floor(now_us() / 1000))
+for index = 11, #ARGV, 2 do
+  local first, last = ARGV[index], ARGV[index + 1]
+  local result = offer({
+    kind = kind, number = number, hash = hash, first = tonumber(first), last = tonumber(last),
+    attempts = 0, recoveries = 0, deliveries = 0, at = now, nodes = '-', block = block,
+    id = kind .. ':' .. number .. ':' .. string.sub(hash, 3, 10) .. ':' .. first .. '-' .. last,
+  })
+  made[result] = made[result] + 1
+end
+
+if reprocess and state == 'stuck' and made.enqueued > 0 then
+  call('HSET', key, 'state', 'open')
+  call('ZREM', P .. 'stuck', block)
+  call('ZADD', P .. 'open:' .. call('HGET', key, 'mode'), number, block)
+end
+if made.enqueued > 0 then ring() end
+return { judge(block), made.enqueued, made.duplicate, made.done, made.dead }
