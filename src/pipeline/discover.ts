@@ -283,7 +283,7 @@ export class Leader {
   async #headers(from: number, to: number, signal: AbortSignal): Promise<BlockHeader[]> {
     const { pool, chain } = this.#network;
     const numbers = Array.from({ length: to - from + 1 }, (_, offset) => from + offset);
-    const results = await pool.each(
+    const { results } = await pool.each(
       numbers,
       { mode: "failFast", signal },
       (number, inner) => chain.headerByNumber(number, this.#ask(inner)),

@@ -308,6 +308,10 @@ class JobWriter implements TraceSink {
     this.#attempt(position).frames(columns, operations);
   }
 
+  returnValue(position: number, hex: string | undefined): void {
+    this.#attempt(position).returnValue(hex);
+  }
+
   finished(position: number, record: ProofRecord): void {
     const transaction = this.#transaction(position);
     const expected = transaction.start.transactionHash;

@@ -5,7 +5,7 @@
 /// <reference lib="deno.worker" />
 import { openDecoder } from "../stages/decode/decoder.ts";
 import type { TraceDecoder } from "../stages/decode/port.ts";
-import { ClickHouseStorage } from "../stages/sink/clickhouse.ts";
+import { openClickHouse } from "../stages/sink/clickhouse.ts";
 import type { Sink, Spilled, SpillOperation, SpillPort } from "../stages/sink/port.ts";
 import { openSink } from "../stages/sink/sink.ts";
 import { subscribe } from "../telemetry/emit.ts";
@@ -106,7 +106,7 @@ function open(setup: WorkerSetup): Lanes {
   setInterval(() => Atomics.add(setup.pulse, 0, 1), PULSE_MS);
   subscribe((event) => tell({ kind: "event", event }));
   const spill = new RemoteSpill();
-  return new Lanes(openSink(setup.sink, new ClickHouseStorage(setup.storage), spill), spill);
+  return new Lanes(openSink(setup.sink, openClickHouse(setup.storage), spill), spill);
 }
 
 let lanes: Lanes | undefined;

@@ -1,13 +1,13 @@
 /** What the main isolate and a trace worker say to each other. Plain data; one pair of message types for each direction. */
 import type { Outcome } from "../rpc/port.ts";
-import type { ClickHouseOptions } from "../stages/sink/clickhouse.ts";
+import type { StorageConnection } from "../stages/sink/clickhouse.ts";
 import type { SinkOptions, SpillOperation } from "../stages/sink/port.ts";
 import type { PipelineEvent } from "../telemetry/events.ts";
 import type { Evidence, JobResults, PlainError, TraceJob } from "./trace_job.ts";
 
 /** What a worker is told once. */
 export interface WorkerSetup {
-  readonly storage: ClickHouseOptions;
+  readonly storage: StorageConnection;
   readonly sink: SinkOptions;
   /** One cell: the worker adds 1 each second. One that stands still has a worker that spins. */
   readonly pulse: Int32Array;

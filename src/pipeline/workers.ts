@@ -6,7 +6,7 @@
 import { PipelineError } from "../errors.ts";
 import type { Outcome } from "../rpc/port.ts";
 import type { SinkOptions, SpillPort } from "../stages/sink/port.ts";
-import type { ClickHouseOptions } from "../stages/sink/clickhouse.ts";
+import type { StorageConnection } from "../stages/sink/clickhouse.ts";
 import { emit } from "../telemetry/emit.ts";
 import { RemoteError } from "./remote_error.ts";
 import { type Evidence, type JobResults, plainError, type RunningJob, type TraceJob } from "./trace_job.ts";
@@ -17,7 +17,7 @@ export interface WorkersOptions {
   readonly workers: number;
   readonly lanes: number;
   readonly sink: SinkOptions;
-  readonly storage: ClickHouseOptions;
+  readonly storage: StorageConnection;
   /** A worker that does not answer for so long spins. */
   readonly stallTimeoutMs: number;
   readonly spill: SpillPort;

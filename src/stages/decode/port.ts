@@ -157,6 +157,11 @@ export interface TraceSink {
   /** `position` is that of the transaction in {@linkcode ReplyContext.transactions}. */
   structlogs(position: number, columns: StructlogColumns, operations: readonly string[]): void;
   frames(position: number, columns: FrameColumns, operations: readonly string[]): void;
+  /**
+   * The top-level `returnValue`, as soon as it is read: lower-case hex without 0x, `undefined` when empty. Some clients
+   * print it before the structlogs and some after them. The record has it in any case.
+   */
+  returnValue(position: number, hex: string | undefined): void;
   /** All rows of this transaction have left. */
   finished(position: number, record: ProofRecord): void;
 }

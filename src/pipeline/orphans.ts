@@ -1,0 +1,66 @@
+/**
+ * Rows of blocks that left the chain. They are removed only when the replacement is durable, so that a number is never
+ * without rows, and once more after the longest lease, since a late writer may have put some back.
+ */
+import type { Ledger } from "../stages/gate/ledger.ts";
+import type { LeftBlock } from "../stages/source/reorg.ts";
+import { emit } from "../telemetry/emit.ts";
+
+/** What the removal needs. */
+export interface OrphanStore {
+  readonly network: string;
+  readonly ledger: Ledger;
+  /** Removes every row of this block from the tables of the processors. @returns rows found. */
+  readonly remove: (block: LeftBlock) => Promise<number>;
+  /** Longest time that a late writer may still hold a lease. */
+  readonly leaseMs: number;
+  readonly now: () => number;
+}
+
+interface Orphan {
+  readonly block: LeftBlock;
+  /** When the second removal is due; absent before the first. */
+  readonly againMs?: number;
+}
+
+/** Orphans of one network that still have rows. */
+export class Orphans {
+  readonly #orphans = new Map<string, Orphan>();
+
+  constructor(readonly store: OrphanStore) {}
+
+  /** Blocks left the chain. */
+  add(blocks: readonly LeftBlock[]): void {
+    for (const block of blocks) this.#orphans.set(block.blockHash, { block });
+  }
+
+  /** What an earlier leader left behind, from a number on. */
+  async load(from: number): Promise<void> {
+    for (const { blockNumber, blockHash } of await this.store.ledger.orphaned(from)) {
+      if (!this.#orphans.has(blockHash)) this.#orphans.set(blockHash, { block: { blockNumber, blockHash } });
+    }
+  }
+
+  /** Removes what may be removed now. */
+  async sweep(): Promise<void> {
+    for (const [blockHash, orphan] of [...this.#orphans]) {
+      const nowMs = this.store.now();
+      if (orphan.againMs !== undefined && nowMs < orphan.againMs) continue;
+      if (!await this.#replaced(orphan.block)) continue;
+      const rows = await this.store.remove(orphan.block);
+      const { blockNumber } = orphan.block;
+      if (rows > 0) emit({ kind: "orphaned_rows_removed", network: this.store.network, blockNumber, blockHash });
+      if (orphan.againMs === undefined) {
+        this.#orphans.set(blockHash, { block: orphan.block, againMs: nowMs + this.store.leaseMs });
+      } else this.#orphans.delete(blockHash);
+    }
+  }
+
+  /** Every processor's row of the block that took its place is finished. */
+  async #replaced(block: LeftBlock): Promise<boolean> {
+    const rows = (await this.store.ledger.between(block.blockNumber, block.blockNumber)).filter((row) =>
+      row.state !== "orphaned"
+    );
+    return rows.length > 0 && rows.every((row) => row.state !== "accepted");
+  }
+}
