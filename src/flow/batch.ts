@@ -45,9 +45,9 @@ export interface Submitted<R> {
   readonly durable: Promise<R>;
 }
 
-/** A batch that left memory before it was durable. */
-export interface Overflowed<R> {
-  /** It has left memory. */
+/** The two moments of a write. */
+export interface Written<R> {
+  /** The batch has left memory, durable or put somewhere else. */
   readonly taken: Promise<void>;
   readonly durable: Promise<R>;
 }
@@ -55,9 +55,9 @@ export interface Overflowed<R> {
 /** Where batches go. */
 export interface BatchWriter<T, R> {
   /** Writes one batch. Its rejection is that of its items alone. */
-  write(batch: Batch<T>): Promise<R>;
+  write(batch: Batch<T>): Written<R>;
   /** Takes a batch out of memory while writes are too slow. Absent: what is too much waits. */
-  overflow?(batch: Batch<T>): Overflowed<R>;
+  overflow?(batch: Batch<T>): Written<R>;
 }
 
 /** See {@linkcode batch}. */
@@ -70,7 +70,7 @@ export interface Batcher<T, R> {
   /** Bytes submitted, neither durable nor overflowed. */
   readonly pendingBytes: number;
   readonly inFlight: number;
-  /** Writes everything that is there and resolves when nothing is. Rejections go to their owners. */
+  /** From now on nothing lingers. Resolves when nothing is there. Rejections go to their owners. */
   drain(): Promise<void>;
 }
 
@@ -108,7 +108,12 @@ interface Open<T, R> {
  * const written: string[][] = [];
  * const batcher = batch<string, void>(
  *   { rows: 10, bytes: 1000, lingerMs: 5, inFlight: 1, memoryBytes: 1000 },
- *   { write: ({ items }) => Promise.resolve(void written.push([...items])) },
+ *   {
+ *     write: ({ items }) => {
+ *       const durable = Promise.resolve(void written.push([...items]));
+ *       return { taken: durable, durable };
+ *     },
+ *   },
  * );
  * const weight = { rows: 1, bytes: 1 };
  * await Promise.all([batcher.submit("g", "a", weight).durable, batcher.submit("g", "b", weight).durable]);
@@ -139,6 +144,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
   #inFlight = 0;
   #overflowing = 0;
   #expected = 0;
+  #draining = false;
   #turn: Subscription | undefined;
 
   constructor(options: BatchOptions, writer: BatchWriter<T, R>, scheduler: SchedulerLike) {
@@ -193,6 +199,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
   }
 
   drain(): Promise<void> {
+    this.#draining = true;
     for (const open of this.#open.values()) open.due ??= "drain";
     this.#pump();
     if (this.#idle) return Promise.resolve();
@@ -237,7 +244,8 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
     if (this.#full.length > 0) this.#pump();
     this.#turn ??= this.#scheduler.schedule(() => {
       this.#turn = undefined;
-      if (this.#expected === 0) { for (const open of this.#open.values()) open.due ??= "idle"; }
+      const reason = this.#draining ? "drain" : this.#expected === 0 ? "idle" : undefined;
+      for (const open of this.#open.values()) open.due ??= reason;
       this.#pump();
     });
   }
@@ -258,14 +266,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
 
   async #write(open: Open<T, R>): Promise<void> {
     this.#inFlight++;
-    try {
-      const result = await this.#writer.write(closed(open));
-      this.#release(open.bytes);
-      for (const item of open.items) item.resolve(result);
-    } catch (error) {
-      this.#release(open.bytes);
-      for (const item of open.items) item.reject(error);
-    }
+    await this.#hand(open, (batch) => this.#writer.write(batch));
     this.#inFlight--;
     this.#pumpSoon();
     this.#tellEmpty();
@@ -292,7 +293,15 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
   async #overflow(open: Open<T, R>): Promise<void> {
     this.#overflowing++;
     this.#overflowingBytes += open.bytes;
-    const { taken, durable } = this.#writer.overflow!(closed(open));
+    await this.#hand(open, (batch) => this.#writer.overflow!(batch));
+    this.#overflowing--;
+    this.#overflowingBytes -= open.bytes;
+    this.#tellEmpty();
+  }
+
+  /** Resolves when the batch has left memory; its owners learn what became of it. */
+  async #hand(open: Open<T, R>, put: (batch: Batch<T>) => Written<R>): Promise<void> {
+    const { taken, durable } = put(closed(open));
     durable.then(
       (result) => open.items.forEach((item) => item.resolve(result)),
       (error) => open.items.forEach((item) => item.reject(error)),
@@ -302,10 +311,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
     } catch (error) {
       for (const item of open.items) item.reject(error);
     }
-    this.#overflowing--;
-    this.#overflowingBytes -= open.bytes;
     this.#release(open.bytes);
-    this.#tellEmpty();
   }
 
   #release(bytes: number): void {

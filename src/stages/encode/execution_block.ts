@@ -1,6 +1,6 @@
 /** `execution_block`: the ledger of blocks. */
 import * as ch from "./native.ts";
-import { column, DURABLE, type RowOf, rowTable, type TableDefinition } from "./table.ts";
+import { column, DURABLE, type RowOf, rowTable } from "./table.ts";
 
 const columns = {
   updated_date_time: column(ch.DateTime64, "When the entry was written; version decides which one wins"),
@@ -25,8 +25,8 @@ const columns = {
   version: column(ch.UInt64, "max(last + 1, milliseconds)"),
 };
 
-/** The table. */
-export const executionBlockTable = {
+/** The table and its encoder. */
+export const executionBlockTable = rowTable({
   name: "execution_block",
   comment: "The ledger: block, hash, processor, state, expected and stored counts",
   columns,
@@ -35,10 +35,7 @@ export const executionBlockTable = {
   orderBy: ["meta_network_name", "processor", "block_number", "block_hash"],
   shardBy: ["meta_network_name", "block_number"],
   settings: DURABLE,
-} as const satisfies TableDefinition;
+});
 
 /** One entry. */
 export type ExecutionBlockRow = RowOf<typeof columns>;
-
-/** Its encoder. */
-export const executionBlock = rowTable(executionBlockTable);

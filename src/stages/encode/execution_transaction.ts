@@ -1,6 +1,6 @@
 /** `execution_transaction`: one row per transaction, no trace needed. */
 import * as ch from "./native.ts";
-import { column, DURABLE, type RowOf, rowTable, type TableDefinition } from "./table.ts";
+import { column, DURABLE, type RowOf, rowTable } from "./table.ts";
 
 const DELTA_OF_DELTA = { codec: "DoubleDelta, ZSTD(1)" } as const;
 const PLAIN = { codec: "ZSTD(1)" } as const;
@@ -46,8 +46,8 @@ const columns = {
   }),
 };
 
-/** The table. */
-export const executionTransactionTable = {
+/** The table and its encoder. */
+export const executionTransactionTable = rowTable({
   name: "execution_transaction",
   comment: "One row per transaction; 128-bit amounts are wei",
   columns,
@@ -56,10 +56,7 @@ export const executionTransactionTable = {
   orderBy: ["meta_network_name", "block_number", "block_hash", "position"],
   shardBy: ["meta_network_name", "block_number", "block_hash"],
   settings: DURABLE,
-} as const satisfies TableDefinition;
+});
 
 /** One row. */
 export type ExecutionTransactionRow = RowOf<typeof columns>;
-
-/** Its encoder. */
-export const executionTransaction = rowTable(executionTransactionTable);

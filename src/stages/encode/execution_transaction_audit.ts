@@ -1,6 +1,6 @@
 /** `execution_transaction_audit`: differences between a stored trace and another node's. */
 import * as ch from "./native.ts";
-import { column, type RowOf, rowTable, type TableDefinition } from "./table.ts";
+import { column, type RowOf, rowTable } from "./table.ts";
 
 const columns = {
   audited_at: column(ch.DateTime64, "When"),
@@ -16,8 +16,8 @@ const columns = {
   example: column(ch.String, "First difference: index, column, stored, other"),
 };
 
-/** The table. */
-export const executionTransactionAuditTable = {
+/** The table and its encoder. */
+export const executionTransactionAuditTable = rowTable({
   name: "execution_transaction_audit",
   comment: "What the audit found: one row per transaction and node",
   columns,
@@ -26,10 +26,7 @@ export const executionTransactionAuditTable = {
   orderBy: ["meta_network_name", "block_number", "transaction_hash", "node"],
   shardBy: ["meta_network_name", "block_number", "transaction_hash"],
   settings: {},
-} as const satisfies TableDefinition;
+});
 
 /** One row. */
 export type ExecutionTransactionAuditRow = RowOf<typeof columns>;
-
-/** Its encoder. */
-export const executionTransactionAudit = rowTable(executionTransactionAuditTable);

@@ -3,7 +3,7 @@
  * as stored.
  */
 import * as ch from "./native.ts";
-import { column, DURABLE, type RowOf, rowTable, type TableDefinition } from "./table.ts";
+import { column, DURABLE, type RowOf, rowTable } from "./table.ts";
 
 const columns = {
   updated_date_time: column(ch.DateTime64, "When the record was written"),
@@ -50,8 +50,8 @@ const columns = {
   notes: column(ch.Array(ch.String), "What was worked around"),
 };
 
-/** The table. */
-export const executionTransactionTraceTable = {
+/** The table and its encoder. */
+export const executionTransactionTraceTable = rowTable({
   name: "execution_transaction_trace",
   comment: "The record of one processed trace: what makes a transaction count as stored",
   columns,
@@ -60,10 +60,7 @@ export const executionTransactionTraceTable = {
   orderBy: ["meta_network_name", "block_number", "transaction_hash"],
   shardBy: ["meta_network_name", "block_number", "transaction_hash"],
   settings: DURABLE,
-} as const satisfies TableDefinition;
+});
 
 /** One record. */
 export type ExecutionTransactionTraceRow = RowOf<typeof columns>;
-
-/** Its encoder. */
-export const executionTransactionTrace = rowTable(executionTransactionTraceTable);

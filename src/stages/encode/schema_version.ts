@@ -1,6 +1,6 @@
 /** `schema_version`: which migrations have been applied. */
 import * as ch from "./native.ts";
-import { column, type RowOf, rowTable, type TableDefinition } from "./table.ts";
+import { column, type RowOf, rowTable } from "./table.ts";
 
 const columns = {
   version: column(ch.UInt32, "Number of the migration"),
@@ -10,8 +10,8 @@ const columns = {
   applied_by: column(ch.String, "Version of this program"),
 };
 
-/** The table. */
-export const schemaVersionTable = {
+/** The table and its encoder. */
+export const schemaVersionTable = rowTable({
   name: "schema_version",
   comment: "Applied migrations",
   columns,
@@ -19,10 +19,7 @@ export const schemaVersionTable = {
   orderBy: ["version"],
   shardBy: ["version"],
   settings: {},
-} as const satisfies TableDefinition;
+});
 
 /** One row. */
 export type SchemaVersionRow = RowOf<typeof columns>;
-
-/** Its encoder. */
-export const schemaVersion = rowTable(schemaVersionTable);

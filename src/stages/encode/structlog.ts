@@ -1,6 +1,7 @@
 /** `canonical_execution_transaction_structlog`: one row per executed opcode. */
 import type { StructlogColumns } from "../decode/port.ts";
 import { columnarEncoder, constant, names, nullable, nullableConstant, paths, plain, texts } from "./columnar.ts";
+import type { ChecksumColumns } from "./checksum.ts";
 import * as ch from "./native.ts";
 import { column, DURABLE_MANY_PARTS, type TableDefinition } from "./table.ts";
 import { sourced, type TransactionConstants } from "./transaction_constants.ts";
@@ -140,6 +141,36 @@ export const structlogTable = {
   shardBy: ["meta_network_name", "block_number", "transaction_hash"],
   settings: DURABLE_MANY_PARTS,
 } as const satisfies TableDefinition;
+
+/** Which of its cells the record's checksum covers: all but updated_date_time and row_version. */
+export const structlogChecksum = {
+  row: [
+    "index",
+    "program_counter",
+    "operation",
+    "gas",
+    "gas_cost",
+    "gas_used",
+    "gas_self",
+    "depth",
+    "return_data",
+    "refund",
+    "error",
+    "call_to_address",
+    "call_frame_id",
+    "call_frame_path",
+  ],
+  transaction: [
+    "block_number",
+    "block_hash",
+    "transaction_hash",
+    "transaction_index",
+    "transaction_gas",
+    "transaction_failed",
+    "transaction_return_value",
+    "meta_network_name",
+  ],
+} as const satisfies ChecksumColumns;
 
 /** Its encoder. */
 export const structlogEncoder = columnarEncoder<StructlogColumns, TransactionConstants>(structlogTable.name, columns);

@@ -4,6 +4,7 @@
  */
 import type { FrameColumns } from "../decode/port.ts";
 import { columnarEncoder, constant, names, nullable, paths, plain, texts } from "./columnar.ts";
+import type { ChecksumColumns } from "./checksum.ts";
 import * as ch from "./native.ts";
 import { column, DURABLE_MANY_PARTS, type TableDefinition } from "./table.ts";
 import { sourced, type TransactionConstants } from "./transaction_constants.ts";
@@ -120,6 +121,34 @@ export const structlogAggTable = {
   shardBy: ["meta_network_name", "block_number", "transaction_hash"],
   settings: DURABLE_MANY_PARTS,
 } as const satisfies TableDefinition;
+
+/** Which of its cells the record's checksum covers: all but updated_date_time and row_version. */
+export const structlogAggChecksum = {
+  row: [
+    "call_frame_id",
+    "parent_call_frame_id",
+    "call_frame_path",
+    "depth",
+    "target_address",
+    "call_type",
+    "operation",
+    "opcode_count",
+    "error_count",
+    "gas",
+    "gas_cumulative",
+    "min_depth",
+    "max_depth",
+    "gas_refund",
+    "intrinsic_gas",
+    "memory_words_sum_before",
+    "memory_words_sum_after",
+    "memory_words_sq_sum_before",
+    "memory_words_sq_sum_after",
+    "memory_expansion_gas",
+    "cold_access_count",
+  ],
+  transaction: ["block_number", "block_hash", "transaction_hash", "transaction_index", "meta_network_name"],
+} as const satisfies ChecksumColumns;
 
 /** Its encoder. */
 export const structlogAggEncoder = columnarEncoder<FrameColumns, TransactionConstants>(structlogAggTable.name, columns);

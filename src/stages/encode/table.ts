@@ -54,14 +54,14 @@ export function column<T>(
 /** The TypeScript value of each column: what one row of the table is. */
 export type RowOf<C> = { readonly [K in keyof C]: C[K] extends { type: NativeType<infer T> } ? T : never };
 
-/** A table that is written row by row, all columns of it. */
-export function rowTable<C extends Readonly<Record<string, { readonly type: unknown }>>>(
-  definition: { readonly name: string; readonly columns: C },
-): RowTable<RowOf<C>> {
-  const columns = Object.entries(definition.columns) as unknown as readonly [keyof C & string, Column][];
+/** A table that is written row by row: its definition, able to encode rows of all its columns. */
+export function rowTable<const C extends Columns>(
+  definition: TableDefinition<C>,
+): TableDefinition<C> & RowTable<RowOf<C>> {
+  const columns = Object.entries(definition.columns) as [keyof C & string, Column][];
   const names = columns.map(([name]) => name);
   return {
-    name: definition.name,
+    ...definition,
     encode(rows): NativeBlock {
       const values = columns.map(([name, { type }]) => ({ name, type, values: rows.map((row) => row[name]) }));
       return { table: definition.name, columns: names, rows: rows.length, bytes: encodeValues(values, rows.length) };

@@ -16,7 +16,7 @@ import orphanedSql from "./sql/orphaned.sql" with { type: "text" };
 import recordsSql from "./sql/records.sql" with { type: "text" };
 
 /** How to reach a server. No defaults here: see the configuration's schema. */
-export interface ClickHouseOptions {
+export interface StorageConnection {
   readonly url: string;
   readonly database: string;
   readonly user: string;
@@ -24,7 +24,7 @@ export interface ClickHouseOptions {
   /** Name of the cluster whose tables are `X_local` behind `Distributed` ones; absent: one server. */
   readonly cluster?: string;
   /** Milliseconds of one request, to its last byte. */
-  readonly timeoutMs: number;
+  readonly requestTimeoutMs: number;
   /** Settings of every request. */
   readonly settings: Readonly<Record<string, string | number | boolean>>;
 }
@@ -38,15 +38,20 @@ export const TRACE_TABLES: Readonly<Record<TraceTable, string>> = {
 /** An acknowledged insert through a Distributed table has reached the shards. */
 const CLUSTER_SETTINGS = { distributed_foreground_insert: 1 } as const;
 
+/** Storage in the server of `connection`; opens nothing before its first request. */
+export function openClickHouse(connection: StorageConnection): ClickHouseStorage {
+  return new ClickHouseStorage(connection);
+}
+
 /** See the module's comment. */
 export class ClickHouseStorage implements Storage, SqlDatabase {
   readonly endpoint = "clickhouse";
-  readonly #options: ClickHouseOptions;
+  readonly #options: StorageConnection;
   readonly #client;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #settings: Readonly<Record<string, string>>;
 
-  constructor(options: ClickHouseOptions) {
+  constructor(options: StorageConnection) {
     this.#options = options;
     const settings = { ...(options.cluster === undefined ? {} : CLUSTER_SETTINGS), ...options.settings };
     this.#settings = Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, settingText(value)]));
@@ -56,7 +61,7 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
       database: options.database,
       username: options.user,
       password: options.password,
-      request_timeout: options.timeoutMs,
+      request_timeout: options.requestTimeoutMs,
       clickhouse_settings: this.#settings,
       json: { parse: JSON.parse, stringify: stringifyWide },
     });
@@ -188,14 +193,14 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
     operation: (limited: AbortSignal) => Promise<T>,
   ): Promise<T> {
     signal?.throwIfAborted();
-    using limit = timeLimit(this.#options.timeoutMs, signal);
+    using limit = timeLimit(this.#options.requestTimeoutMs, signal);
     try {
       return await operation(limit.signal);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       if (error instanceof ClickHouseError) throw refused(doing, error);
       if (limit.signal.aborted) {
-        throw transportError(doing, new Error(`no answer within ${this.#options.timeoutMs} ms`));
+        throw transportError(doing, new Error(`no answer within ${this.#options.requestTimeoutMs} ms`));
       }
       throw transportError(doing, error);
     }

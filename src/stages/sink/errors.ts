@@ -71,3 +71,13 @@ export class SchemaError extends PipelineError {
   readonly code = "schema";
   readonly disposition = "fatal";
 }
+
+/** A newer attempt of the same transaction has its record: this one is too late, and its rows are gone. */
+export class SupersededError extends PipelineError {
+  readonly code = "superseded";
+  readonly disposition = "retry";
+
+  constructor(key: { readonly transactionHash: string; readonly rowVersion: number }) {
+    super(`Cannot store version ${key.rowVersion} of ${key.transactionHash}: a newer version is stored`);
+  }
+}

@@ -106,7 +106,7 @@ export interface SinkInHand {
 export interface Sink {
   open(start: AttemptStart): Attempt;
   /** Inserts rows of a small table, with the same encoder and retry; resolves when they are durable. */
-  insertRows<R>(table: RowTable<R>, rows: readonly R[], signal?: AbortSignal): Promise<void>;
+  insertRows<R>(table: RowTable<R>, rows: readonly R[]): Promise<void>;
   /** A lane works on something whose rows will come: a batch may linger for it until the result is disposed of. */
   expect(): Disposable;
   /** Resolves when the next task may be claimed: within the budget, overflow drained, disk not full. */
@@ -155,9 +155,13 @@ export interface Storage {
   close(): Promise<void>;
 }
 
-/** SQL with bound parameters (`{name:Type}`). Only a ClickHouse adapter has it. One try each, errors as in {@linkcode Storage}. */
-export interface SqlDatabase {
+/** SELECTs with bound parameters (`{name:Type}`). Only a ClickHouse adapter has it. One try, errors as in {@linkcode Storage}. */
+export interface SqlReader {
   query<T>(sql: string, params: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<T[]>;
+}
+
+/** {@linkcode SqlReader}, and statements without an answer. */
+export interface SqlDatabase extends SqlReader {
   execute(sql: string, params: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<void>;
 }
 
@@ -178,11 +182,14 @@ export interface Spilled {
 
 /** The one writer of the spill directory. It lives in the main isolate; workers reach it by messages. */
 export interface SpillPort {
+  /** Operations are replayed in the order of these calls. */
   append(operation: SpillOperation): Spilled;
   /** Bytes on disk that are not replayed yet. */
   readonly backlogBytes: number;
-  /** Resolves when a claim may go on as far as the spill is concerned: no overflow waits, and there is room. */
-  ready(signal: AbortSignal): Promise<void>;
+  /** Resolves when nothing waits on disk. */
+  drained(signal: AbortSignal): Promise<void>;
+  /** Resolves when there is room on disk. */
+  room(signal: AbortSignal): Promise<void>;
 }
 
 /** Options of a sink. No defaults here: see the configuration's schema. */

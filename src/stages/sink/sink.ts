@@ -1,0 +1,407 @@
+/**
+ * The sink of one isolate: attempts of all its lanes share batches of rows and of records, every block goes to storage
+ * with patience, and what storage cannot take in time goes to the spill.
+ */
+import { asyncScheduler, type SchedulerLike } from "rxjs";
+import { type Batch, batch, type Batcher, type Submitted, type Written } from "../../flow/batch.ts";
+import { emit } from "../../telemetry/emit.ts";
+import type { Segment } from "../encode/columnar.ts";
+import { executionTransactionTraceTable } from "../encode/execution_transaction_trace.ts";
+import type { NativeBlock, RowTable } from "../encode/port.ts";
+import { structlogEncoder } from "../encode/structlog.ts";
+import { structlogAggEncoder } from "../encode/structlog_agg.ts";
+import type { TransactionConstants } from "../encode/transaction_constants.ts";
+import {
+  type AttemptSink,
+  type Moment,
+  type RecordItem,
+  type RecordResult,
+  type RowsItem,
+  TransactionAttempt,
+} from "./attempt.ts";
+import { Endpoint } from "./endpoint.ts";
+import { SinkClosedError, StorageUnavailableError } from "./errors.ts";
+import type {
+  Attempt,
+  AttemptKey,
+  AttemptStart,
+  Sink,
+  SinkInHand,
+  SinkOptions,
+  SpillOperation,
+  SpillPort,
+  Storage,
+  TraceTable,
+} from "./port.ts";
+
+/** Time and chance, for tests. */
+export interface SinkEnvironment {
+  readonly now: () => number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly scheduler: SchedulerLike;
+}
+
+const REAL: SinkEnvironment = { now: Date.now, random: Math.random, scheduler: asyncScheduler };
+
+const ENCODERS = { structlog: structlogEncoder, structlog_agg: structlogAggEncoder } as const;
+
+/** Blocks of one partition: one insert makes one part. */
+const PARTITION_BLOCKS = 201_600;
+
+/** What a record takes in memory, roughly: a bound needs no better. */
+const RECORD_BYTES = 1024;
+/** What a row of a small table takes, roughly. */
+const ROW_BYTES = 512;
+
+/** Rows of one small table. */
+interface SmallRows {
+  readonly table: RowTable<never>;
+  readonly rows: readonly never[];
+}
+
+/**
+ * Opens the sink of an isolate.
+ *
+ * @param spill Where batches go when storage is away or slow; absent: they wait in memory, within its bound.
+ */
+export function openSink(
+  options: SinkOptions,
+  storage: Storage,
+  spill?: SpillPort,
+  environment: SinkEnvironment = REAL,
+): Sink {
+  return new BatchingSink(options, storage, spill, environment);
+}
+
+class BatchingSink implements Sink, AttemptSink {
+  readonly #options: SinkOptions;
+  readonly #storage: Storage;
+  readonly #spill: SpillPort | undefined;
+  readonly #environment: SinkEnvironment;
+  readonly #endpoint: Endpoint;
+  readonly #rows: Batcher<RowsItem, Moment>;
+  readonly #records: Batcher<RecordItem, RecordResult>;
+  readonly #small: Batcher<SmallRows, void>;
+  /** Ends direct tries at the deadline of {@linkcode drain}. */
+  readonly #deadline = new AbortController();
+  readonly #tracked = new Set<Promise<unknown>>();
+  #heldBytes = 0;
+  #draining = false;
+
+  constructor(
+    options: SinkOptions,
+    storage: Storage,
+    spill: SpillPort | undefined,
+    environment: SinkEnvironment,
+  ) {
+    this.#options = options;
+    this.#storage = storage;
+    this.#spill = spill;
+    this.#environment = environment;
+    const { retry, breaker } = options;
+    const { now, random, scheduler } = environment;
+    this.#endpoint = new Endpoint({ name: storage.endpoint, retry, breaker, now, random });
+    const overflow = spill === undefined
+      ? {}
+      : { overflow: (rows: Batch<RowsItem>) => this.#overflowRows(rows, spill) };
+    this.#rows = batch<RowsItem, Moment>(options, { write: (rows) => this.#writeRows(rows), ...overflow }, scheduler);
+    this.#records = batch<RecordItem, RecordResult>(
+      options,
+      { write: (records) => onlyDurable(this.#writeRecords(records)) },
+      scheduler,
+    );
+    this.#small = batch<SmallRows, void>(
+      options,
+      { write: (rows) => onlyDurable(this.#writeSmall(rows)) },
+      scheduler,
+    );
+  }
+
+  get holdBytes(): number {
+    return this.#options.holdBytes;
+  }
+
+  get inHand(): SinkInHand {
+    return {
+      acceptedBytes: this.#rows.pendingBytes,
+      heldBytes: this.#heldBytes,
+      insertsInFlight: this.#rows.inFlight + this.#records.inFlight + this.#small.inFlight,
+    };
+  }
+
+  open(start: AttemptStart): Attempt {
+    if (this.#draining) throw new SinkClosedError(`Cannot take ${start.transactionHash}: the sink is ending`);
+    return new TransactionAttempt(start, this);
+  }
+
+  async insertRows<R>(table: RowTable<R>, rows: readonly R[]): Promise<void> {
+    if (rows.length === 0) return;
+    const item = { table, rows } as unknown as SmallRows;
+    await this.#small.submit(table.name, item, { rows: rows.length, bytes: rows.length * ROW_BYTES }).durable;
+  }
+
+  expect(): Disposable {
+    const [rows, records] = [this.#rows.expect(), this.#records.expect()];
+    return {
+      [Symbol.dispose]() {
+        rows[Symbol.dispose]();
+        records[Symbol.dispose]();
+      },
+    };
+  }
+
+  async ready(signal: AbortSignal): Promise<void> {
+    for (let room = this.room(); room !== undefined; room = this.room()) await unlessAborted(room, signal);
+    if (this.#spill === undefined) return;
+    // Claiming goes on through an outage only where the spill settles leases; what merely overflowed is drained first.
+    if (this.#options.settleOn === "spilled" && this.#endpoint.awayMs > 0) await this.#spill.room(signal);
+    else await this.#spill.drained(signal);
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
+    const closing = new SinkClosedError(`Cannot wait longer for storage: the sink ends after ${deadlineMs} ms`);
+    const timer = setTimeout(() => this.#deadline.abort(closing), deadlineMs);
+    try {
+      const drained = Promise.all([this.#rows.drain(), this.#records.drain(), this.#small.drain()]);
+      while (this.#tracked.size > 0) await Promise.allSettled(this.#tracked);
+      await drained;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  // What attempts need.
+
+  now(): number {
+    return this.#environment.now();
+  }
+
+  submitRows(item: RowsItem): Submitted<Moment> {
+    const { network, blockNumber } = item.key;
+    const group = `${item.table}/${network}/${Math.floor(blockNumber / PARTITION_BLOCKS)}`;
+    return this.#rows.submit(group, item, weigh(item.segments));
+  }
+
+  submitRecord(item: RecordItem): Submitted<RecordResult> {
+    const { network, blockNumber } = item.key;
+    const group = `${network}/${Math.floor(blockNumber / PARTITION_BLOCKS)}`;
+    return this.#records.submit(group, item, { rows: 1, bytes: RECORD_BYTES });
+  }
+
+  async deleteAttempt(table: TraceTable, key: AttemptKey): Promise<void> {
+    await this.#direct(
+      (signal) => this.#storage.deleteAttempts(table, [key], signal),
+      () => [{ kind: "delete", table, attempts: [key] }],
+    );
+  }
+
+  room(): Promise<void> | undefined {
+    return this.#rows.room();
+  }
+
+  held(bytes: number): void {
+    this.#heldBytes += bytes;
+  }
+
+  track<T>(work: Promise<T>): Promise<T> {
+    this.#tracked.add(work);
+    const forget = () => void this.#tracked.delete(work);
+    work.then(forget, forget);
+    return work;
+  }
+
+  // Writing.
+
+  #writeRows(rows: Batch<RowsItem>): Written<Moment> {
+    const left = Promise.withResolvers<void>();
+    const durable = this.#storeRows(rows, left.resolve);
+    durable.then(() => left.resolve(), left.reject);
+    return { taken: left.promise, durable };
+  }
+
+  /** `left`: to be called when the rows are no longer in memory. */
+  async #storeRows(rows: Batch<RowsItem>, left: () => void): Promise<Moment> {
+    for (const { opening } of rows.items) await opening?.stored;
+    const block = encodeRows(rows);
+    const attempts = attemptsOf(rows.items);
+    const startedMs = this.#environment.now();
+    const moment = await this.#direct(
+      (signal) => this.#storage.insert(block, signal),
+      () => [{ kind: "insert", block, attempts }],
+      left,
+    );
+    if (moment === "durable") this.#inserted(block, startedMs, rows.reason);
+    return moment;
+  }
+
+  #overflowRows(rows: Batch<RowsItem>, spill: SpillPort): Written<Moment> {
+    const operations: SpillOperation[] = [];
+    for (const { opening } of rows.items) {
+      if (opening === undefined || opening.settled) continue;
+      opening.settled = true;
+      const block = executionTransactionTraceTable.encode([opening.row]);
+      operations.push({ kind: "record", block, attempts: [opening.key] });
+    }
+    operations.push({ kind: "insert", block: encodeRows(rows), attempts: attemptsOf(rows.items) });
+    const left = Promise.withResolvers<void>();
+    const durable = this.#append(operations, spill, left.resolve);
+    durable.then(() => left.resolve(), left.reject);
+    return { taken: left.promise, durable };
+  }
+
+  async #writeRecords(records: Batch<RecordItem>): Promise<RecordResult> {
+    const behind = records.items.filter((item) => item.behindSpill);
+    const ahead = records.items.filter((item) => !item.behindSpill);
+    const superseded = new Set<RecordItem>();
+    let moment: Moment = "durable";
+    if (ahead.length > 0) {
+      const startedMs = this.#environment.now();
+      moment = await this.#direct(async (signal) => {
+        superseded.clear();
+        const block = await this.#prepareRecords(ahead, superseded, signal);
+        if (block === undefined) return;
+        await this.#storage.insert(block, signal);
+        this.#inserted(block, startedMs, records.reason);
+      }, () => recordOperations(ahead));
+    }
+    if (behind.length > 0 && this.#spill !== undefined) {
+      await this.#append(recordOperations(behind), this.#spill, () => {});
+      moment = "spilled";
+    }
+    return { moment, superseded };
+  }
+
+  /**
+   * Leaves out records that come too late, and removes what older attempts have more than these.
+   *
+   * @returns `undefined` when none is left.
+   */
+  async #prepareRecords(
+    items: readonly RecordItem[],
+    superseded: Set<RecordItem>,
+    signal: AbortSignal,
+  ): Promise<NativeBlock | undefined> {
+    const stored = await this.#storage.records(items.map(({ key }) => key), signal);
+    const versions = new Map(
+      stored.map((known) => [`${known.blockNumber}:${known.transactionHash}`, known.rowVersion]),
+    );
+    const repeated: RecordItem[] = [];
+    for (const item of items) {
+      const known = versions.get(`${item.key.blockNumber}:${item.key.transactionHash}`);
+      if (known !== undefined && known > item.key.rowVersion) superseded.add(item);
+      else if (!item.firstDelivery || known !== undefined && known < item.key.rowVersion) repeated.push(item);
+    }
+    for (const table of Object.keys(ENCODERS) as TraceTable[]) {
+      const attempts = repeated.filter((item) => item.surplus.includes(table)).map(({ key }) => key);
+      if (attempts.length === 0) continue;
+      const rows = await this.#storage.deleteSurplus(table, attempts, signal);
+      if (rows > 0) emit({ kind: "surplus_deleted", table, attempts: attempts.length, rows });
+    }
+    const written = items.filter((item) => !superseded.has(item));
+    return written.length === 0 ? undefined : encodeRecords(written);
+  }
+
+  async #writeSmall(batch: Batch<SmallRows>): Promise<void> {
+    const startedMs = this.#environment.now();
+    const block = batch.items[0]!.table.encode(batch.items.flatMap((item) => item.rows));
+    await this.#endpoint.run((signal) => this.#storage.insert(block, signal), this.#deadline.signal);
+    this.#inserted(block, startedMs, batch.reason);
+  }
+
+  #inserted(block: NativeBlock, startedMs: number, reason: Batch<unknown>["reason"]): void {
+    const seconds = (this.#environment.now() - startedMs) / 1000;
+    emit({ kind: "rows_inserted", table: block.table, rows: block.rows, bytes: block.bytes.length, seconds, reason });
+    emit({ kind: "sink_in_hand", ...this.inHand, memoryBytes: this.#options.memoryBytes });
+  }
+
+  /** Does it in storage; through the spill when storage is away for too long, or the sink has to end. */
+  async #direct(
+    operation: (signal: AbortSignal) => Promise<void>,
+    instead: () => SpillOperation[],
+    left: () => void = () => {},
+  ): Promise<Moment> {
+    const patienceMs = this.#spill === undefined ? Infinity : this.#options.spillAfterMs;
+    try {
+      await this.#endpoint.run(operation, this.#deadline.signal, patienceMs);
+      return "durable";
+    } catch (error) {
+      const outage = error instanceof StorageUnavailableError || error === this.#deadline.signal.reason;
+      if (this.#spill === undefined || !outage) throw error;
+      return await this.#append(instead(), this.#spill, left);
+    }
+  }
+
+  /** In order; resolves at the moment that settles. */
+  async #append(operations: readonly SpillOperation[], spill: SpillPort, left: () => void): Promise<Moment> {
+    const appended = operations.map((operation) => spill.append(operation));
+    for (const { durable } of appended) durable.catch(() => {});
+    await Promise.all(appended.map(({ spilled }) => spilled));
+    left();
+    if (this.#options.settleOn === "spilled") return "spilled";
+    await unlessAborted(Promise.all(appended.map(({ durable }) => durable)), this.#deadline.signal);
+    return "durable";
+  }
+}
+
+/** A write whose batch stays in memory until it is durable. */
+function onlyDurable<R>(durable: Promise<R>): Written<R> {
+  const taken = durable.then(() => {});
+  taken.catch(() => {});
+  return { taken, durable };
+}
+
+function weigh(segments: readonly Segment[]): { rows: number; bytes: number } {
+  let rows = 0;
+  let bytes = 0;
+  for (const segment of segments) {
+    rows += segment.rows;
+    bytes += segment.bytes;
+  }
+  return { rows, bytes };
+}
+
+/** One block of a batch; what came of one attempt lies together. */
+function encodeRows(rows: Batch<RowsItem>): NativeBlock {
+  const parts = new Map<TransactionConstants, Segment[]>();
+  for (const { constants, segments } of rows.items) {
+    const known = parts.get(constants);
+    if (known === undefined) parts.set(constants, [...segments]);
+    else known.push(...segments);
+  }
+  const { table } = rows.items[0]!;
+  return ENCODERS[table].block([...parts].map(([constants, segments]) => ({ constants, segments })));
+}
+
+function encodeRecords(items: readonly RecordItem[]): NativeBlock {
+  return executionTransactionTraceTable.encode(items.map(({ row }) => row));
+}
+
+function attemptsOf(items: readonly { readonly key: AttemptKey }[]): AttemptKey[] {
+  return [...new Set(items.map(({ key }) => key))];
+}
+
+/** The record after the surplus, as on the direct way. */
+function recordOperations(items: readonly RecordItem[]): SpillOperation[] {
+  const operations: SpillOperation[] = [];
+  for (const table of Object.keys(ENCODERS) as TraceTable[]) {
+    const attempts = items.filter((item) => item.surplus.includes(table)).map(({ key }) => key);
+    if (attempts.length > 0) operations.push({ kind: "surplus", table, attempts });
+  }
+  operations.push({ kind: "record", block: encodeRecords(items), attempts: attemptsOf(items) });
+  return operations;
+}
+
+/** `work`, or the signal's reason if that is aborted first. Leaves no listener behind. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
