@@ -15,7 +15,13 @@ export type Choice =
   | { readonly kind: "node"; readonly node: PoolNode; readonly moved: boolean }
   /** Some node can serve it but is full, or its rate allows it at `atMs` only. */
   | { readonly kind: "busy"; readonly atMs: number }
-  | { readonly kind: "none"; readonly retryAtMs: number; readonly reasons: ReadonlyMap<string, string> };
+  /** `retryAtMs`: when time alone may change that; `hopeful`: an event may change it at any moment. */
+  | {
+    readonly kind: "none";
+    readonly retryAtMs: number;
+    readonly hopeful: boolean;
+    readonly reasons: ReadonlyMap<string, string>;
+  };
 
 interface Pin {
   readonly node: PoolNode;
@@ -193,8 +199,12 @@ function busy(nodes: readonly PoolNode[], ask: LeaseAsk, nowMs: number): Choice 
 
 function none(refusals: ReadonlyMap<PoolNode, Refusal>): Choice {
   const reasons = new Map([...refusals].map(([node, refusal]) => [node.name, refusal.reason]));
-  const retryAtMs = [...refusals.values()].reduce((atMs, refusal) => Math.min(atMs, refusal.retryAtMs), Infinity);
-  return { kind: "none", retryAtMs, reasons };
+  let [retryAtMs, hopeful] = [Infinity, false];
+  for (const { until } of refusals.values()) {
+    if (typeof until === "number") retryAtMs = Math.min(retryAtMs, until);
+    else if (until === "event") hopeful = true;
+  }
+  return { kind: "none", retryAtMs, hopeful, reasons };
 }
 
 /** A closed set: a metric label. */

@@ -41,8 +41,8 @@ const RATE_AVERAGE = 0.1;
 /** Why a node cannot take a call. */
 export interface Refusal {
   readonly reason: string;
-  /** When it may be over, monotonic; `Infinity`: not by itself. */
-  readonly retryAtMs: number;
+  /** When it may be over, monotonic; `event`: as soon as something happens; `never`: somebody must do something. */
+  readonly until: number | "event" | "never";
   /** `size`: ignored when no node is large enough. `request`: the block's other calls stay. */
   readonly scope: "node" | "request" | "size";
 }
@@ -121,6 +121,8 @@ export class PoolNode {
   wrongChain: string | undefined;
   drained = false;
   forked = false;
+  /** The nodes do not agree about what lies above this block; absent: they do. */
+  splitAbove: number | undefined;
   webSocket: NodeState["webSocket"] = "none";
 
   // What it can do.
@@ -199,31 +201,34 @@ export class PoolNode {
     const { need } = ask;
     const own = this.#refusalOfAll(nowMs) ?? this.#refusalOfClass(need.class, nowMs);
     if (own !== undefined) return own;
-    if (need.not?.includes(this.name)) return { reason: "excluded", retryAtMs: Infinity, scope: "request" };
+    if (need.not?.includes(this.name)) return { reason: "excluded", until: "never", scope: "request" };
     const offUntilMs = this.methodOffUntilMs(need.method, nowMs);
     if (offUntilMs !== undefined) {
-      return { reason: `${need.method} not available`, retryAtMs: offUntilMs, scope: "node" };
+      return { reason: `${need.method} not available`, until: offUntilMs, scope: "node" };
     }
     const announced = ask.blockHash !== undefined && this.#announced.has(ask.blockHash);
     if (this.forked && ask.blockHash !== undefined && !announced) {
-      return { reason: "on a fork", retryAtMs: Infinity, scope: "node" };
+      return { reason: "on a fork", until: "event", scope: "node" };
+    }
+    if (this.splitAbove !== undefined && ask.blockNumber !== undefined && ask.blockNumber > this.splitAbove) {
+      return { reason: `the nodes agree up to ${this.splitAbove}`, until: "event", scope: "request" };
     }
     if (ask.blockNumber !== undefined && !announced && (this.headNumber ?? -1) < ask.blockNumber) {
-      return { reason: `head ${this.headNumber ?? "unknown"} is below`, retryAtMs: Infinity, scope: "node" };
+      return { reason: `head ${this.headNumber ?? "unknown"} is below`, until: "event", scope: "node" };
     }
     if (need.stateAt !== undefined && need.stateAt < this.lowestState(nowMs)) {
-      return { reason: `no state below ${this.lowestState(nowMs)}`, retryAtMs: Infinity, scope: "node" };
+      return { reason: `no state below ${this.lowestState(nowMs)}`, until: "never", scope: "node" };
     }
     const pausedUntilMs = this.rates.pausedUntilMs(need.method);
-    if (pausedUntilMs > nowMs) return { reason: "rate limited", retryAtMs: pausedUntilMs, scope: "node" };
+    if (pausedUntilMs > nowMs) return { reason: "rate limited", until: pausedUntilMs, scope: "node" };
     return this.#refusalOfSize(ask);
   }
 
   #refusalOfAll(nowMs: number): Refusal | undefined {
-    const never = { retryAtMs: Infinity, scope: "node" } as const;
+    const never = { until: "never", scope: "node" } as const;
     if (this.wrongChain !== undefined) return { reason: this.wrongChain, ...never };
     if (this.drained) return { reason: "drained", ...never };
-    if (!this.probed) return { reason: this.probeFailure || "not probed yet", retryAtMs: nowMs, scope: "node" };
+    if (!this.probed) return { reason: this.probeFailure || "not probed yet", until: "event", scope: "node" };
     return refusalOfBreaker(this.connection, nowMs, "connection ");
   }
 
@@ -239,13 +244,13 @@ export class PoolNode {
   #refusalOfSize(ask: LeaseAsk): Refusal | undefined {
     const bytes = this.predictedBytes(ask);
     if (bytes !== undefined && this.replyBytes !== undefined && bytes > this.replyBytes) {
-      return { reason: `replies end at ${this.replyBytes} bytes`, retryAtMs: Infinity, scope: "size" };
+      return { reason: `replies end at ${this.replyBytes} bytes`, until: "never", scope: "size" };
     }
     if (ask.need.class !== "trace") return undefined;
     const limitMs = traceLimits(this.flags.family, this.options).wholeMs;
     const predictedMs = this.predictedMs(ask.need.units);
     if (predictedMs === undefined || predictedMs <= TIME_SHARE * limitMs) return undefined;
-    return { reason: `too slow for its limit of ${limitMs} ms`, retryAtMs: Infinity, scope: "size" };
+    return { reason: `too slow for its limit of ${limitMs} ms`, until: "never", scope: "size" };
   }
 
   /** Why nothing of the class can be asked, whatever the request. */
@@ -257,7 +262,7 @@ export class PoolNode {
       : ["eth_getBlockReceipts"];
     const untils = methods.map((method) => this.methodOffUntilMs(method, nowMs));
     if (untils.some((untilMs) => untilMs === undefined)) return undefined;
-    return { reason: `${methods[0]} not available`, retryAtMs: Math.min(...untils as number[]), scope: "node" };
+    return { reason: `${methods[0]} not available`, until: Math.min(...untils as number[]), scope: "node" };
   }
 
   /** Whether one more lease of this priority fits. */
@@ -443,8 +448,8 @@ const STATE_RECENT = 100_000;
 
 function refusalOfBreaker(breaker: Breaker, nowMs: number, what: string): Refusal | undefined {
   if (breaker.state === "closed") return undefined;
-  const retryAtMs = breaker.state === "open" ? Math.max(breaker.retryAtMs, nowMs) : nowMs;
-  return { reason: `${what}breaker ${breaker.state}: ${breaker.reason}`, retryAtMs, scope: "node" };
+  const until = breaker.state === "open" && breaker.retryAtMs > nowMs ? breaker.retryAtMs : "event";
+  return { reason: `${what}breaker ${breaker.state}: ${breaker.reason}`, until, scope: "node" };
 }
 
 /** Position in {@linkcode PRIORITIES}. */

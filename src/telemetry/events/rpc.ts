@@ -118,7 +118,6 @@ export type RpcEvent =
     readonly pins: number;
     readonly retryTokens: number;
     readonly hedgeTokens: number;
-    readonly pendingWaiting: number;
   };
 
 const NODE = ["network", "node"] as const;
@@ -397,13 +396,6 @@ export const rpcMetrics: readonly Metric<RpcEvent>[] = [
     type: "counter",
     labels: ["network", "reason"],
     read: { rpc_pending_dropped: (event) => [[event.network, event.reason], 1] },
-  },
-  {
-    name: "rpc_pending_waiting",
-    help: "Pending hashes that wait for their look-up.",
-    type: "gauge",
-    labels: ["network"],
-    read: { rpc_pool_gauges: (event) => [[event.network], event.pendingWaiting] },
   },
   {
     name: "rpc_leases_abandoned_total",
