@@ -3,15 +3,11 @@
  * the process that started it, so only something that watches its parent may own one: the supervisor, or a test.
  */
 import { ChainError } from "./errors.ts";
+import { readLines } from "./lines.ts";
 import { packageDirectory } from "./npm_package.ts";
 
-/** npm's name for the platforms that anvil is published for and Deno runs on, by `Deno.build`. */
-const PLATFORMS: Readonly<Record<string, string>> = {
-  "linux-x86_64": "linux-amd64",
-  "linux-aarch64": "linux-arm64",
-  "darwin-x86_64": "darwin-amd64",
-  "darwin-aarch64": "darwin-arm64",
-};
+/** Deno's target triples that anvil is fetched for and this program is tested on. */
+const PLATFORMS: readonly string[] = ["x86_64-unknown-linux-gnu"];
 
 /** How to start a chain. Every value is required: defaults belong to whoever starts it. */
 export interface ChainOptions {
@@ -54,20 +50,18 @@ export const DEV_CHAIN_ID = 31337;
  * @throws {PackageUnavailableError} when it cannot be fetched.
  */
 export async function chainProgram(onDownload: (line: string) => void, signal?: AbortSignal): Promise<string> {
-  const platform = `${Deno.build.os}-${Deno.build.arch}`;
-  const published = PLATFORMS[platform];
-  if (published === undefined) {
-    const known = Object.keys(PLATFORMS).join(", ");
+  if (!PLATFORMS.includes(Deno.build.target)) {
     throw new ChainError(
-      `Cannot run anvil as the dev chain: current platform is ${platform}, it needs one of ${known}`,
+      `Cannot run anvil as the dev chain on ${Deno.build.target}: supported is ${PLATFORMS.join(", ")}`,
     );
   }
+  const name = "@foundry-rs/anvil-linux-amd64";
   const wanted = {
-    name: `@foundry-rs/anvil-${published}`,
-    version: "1.7.1",
+    name,
+    version: import.meta.resolve("@foundry-rs/anvil-linux-amd64").slice(`npm:${name}@`.length),
     title: "the EVM node anvil",
-    downloadBytes: 18_900_000, // of linux-amd64; the others differ little
-    diskBytes: 44_300_000,
+    downloadBytes: 18.9e6,
+    diskBytes: 44.3e6,
   };
   return `${await packageDirectory(wanted, { onDownload, ...(signal && { signal }) })}bin/anvil`;
 }
@@ -155,15 +149,11 @@ class Tail {
   }
 
   async follow(stream: ReadableStream<Uint8Array>, read: (line: string) => void): Promise<void> {
-    let rest = "";
-    for await (const text of stream.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)) {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop()!.slice(-4096);
-      for (const line of lines) {
-        read(line);
-        if (line.trim() !== "") this.#lines.push(line.trim());
-      }
-      this.#lines.splice(0, this.#lines.length - Tail.#MAX_LINES);
+    for await (const line of readLines(stream)) {
+      read(line);
+      if (line.trim() === "") continue;
+      this.#lines.push(line.trim());
+      if (this.#lines.length > Tail.#MAX_LINES) this.#lines.shift();
     }
   }
 }

@@ -36,7 +36,7 @@ export async function packageDirectory(wanted: NpmPackage, lookup: PackageLookup
   if (cached.directory !== undefined) return cached.directory;
   lookup.onDownload(
     `First use: fetching ${wanted.title} (${wanted.name} ${wanted.version}) from npm, ` +
-      `about ${megabytes(wanted.downloadBytes)}, ${megabytes(wanted.diskBytes)} on disk`,
+      `${megabytes(wanted.downloadBytes)}, ${megabytes(wanted.diskBytes)} on disk`,
   );
   const fetched = await resolve(wanted, [], lookup.signal);
   if (fetched.directory !== undefined) return fetched.directory;
