@@ -66,6 +66,24 @@ export function compareTable(
   return differences;
 }
 
+/** Differences of the rows of one table, in any order, from those of the reference decoder: every cell that it has. */
+export function compareRows(
+  table: "structlog" | "agg",
+  expected: readonly ComparedRow[],
+  rows: readonly ComparedRow[],
+): string[] {
+  if (rows.length !== expected.length) return [`${table}: ${rows.length} rows, expected ${expected.length}`];
+  const order = table === "structlog" ? byIndex : byFrame;
+  const [ours, theirs] = [rows.toSorted(order), expected.toSorted(order)];
+  for (const [at, row] of theirs.entries()) {
+    for (const column of Object.keys(row)) {
+      if (cellText(column, row[column]) === cellText(column, ours[at]![column])) continue;
+      return [`${table} row ${at}, ${column}: ${show(ours[at]![column])}, expected ${show(row[column])}`];
+    }
+  }
+  return [];
+}
+
 /**
  * Whether the expected rows say of the transaction what its receipt says. Two damaged replies claim the contrary, and
  * their expected rows repeat the claim; such a reply is violated, and its rows are nowhere written.

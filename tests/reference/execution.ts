@@ -274,6 +274,7 @@ function openFrames(rows: readonly Row[], isCreation: boolean, violations: Viola
       closed.flag = top === undefined ? null : top === 0n ? 0 : 1;
     }
     const pending = innermost.rows.at(-1);
+    if (depth < innermost.depth) violate(violations, "F5", `depth ${depth} is above the root's`, row);
     if (depth > innermost.depth) {
       const opens = pending !== undefined && (CALLS.has(pending.op) || CREATES.has(pending.op));
       if (!opens || depth !== innermost.depth + 1 || pending !== previous) {

@@ -62,6 +62,8 @@ export class Collected implements TraceSink {
     for (const bytes of frameLines(columns, operations, new Map(), new Set())) this.#agg += text(bytes);
   }
 
+  returnValue(): void {}
+
   finished(_position: number, record: ProofRecord): void {
     this.record = record;
   }

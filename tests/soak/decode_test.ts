@@ -1,0 +1,28 @@
+/** Longer runs of the decoder on damaged replies, each from a new seed, which is printed. */
+import assert from "node:assert/strict";
+import { disagreements } from "../stages/decode/agreement.ts";
+import { refusalReport } from "../stages/decode/refusals.ts";
+
+const MUTANTS = 300_000;
+const COMPARED = 30_000;
+
+Deno.test("soak: TraceDecoder refuses damaged traces whose stored gas would be wrong", async () => {
+  const report = await refusalReport(MUTANTS, newSeed());
+  await print(report.text);
+  const rate = report.gasChangedRefused / report.gasChanged;
+  assert.ok(rate >= 0.99, `refused ${(100 * rate).toFixed(2)} % of the mutants that change stored gas`);
+});
+
+Deno.test("soak: TraceDecoder and the reference decoder agree on damaged replies", async () => {
+  const seed = newSeed();
+  await print(`${COMPARED} replies, seed ${seed}\n`);
+  assert.deepEqual(await disagreements(COMPARED, seed), []);
+});
+
+function newSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
+
+async function print(text: string): Promise<void> {
+  await Deno.stdout.write(new TextEncoder().encode(text));
+}
