@@ -1,0 +1,4 @@
+-- Migrations that have been applied.
+SELECT version, name, checksum
+FROM schema_version FINAL
+ORDER BY version
