@@ -49,8 +49,6 @@ const RESERVED = new Set([
 
 /** Bytes of a result that are held back before the status is sent, as a server's buffer does: errors come as errors. */
 const RESULT_BUFFER_BYTES = 1024 * 1024;
-/** Bound of a result that is to be whole before it is sent (`wait_end_of_query`). */
-const WHOLE_RESULT_BYTES = 256 * 1024 * 1024;
 /** Bound of a statement's text. */
 const STATEMENT_BYTES = 16 * 1024 * 1024;
 /** First look at a request for the head of an INSERT; doubled until it is found. */
@@ -231,16 +229,14 @@ export class HttpInterface {
       });
     }
     const sql = await statementText(bytes);
-    await assertSingle(connection, sql);
-    const statement = connection.classify(sql);
-    if (query.readOnly && !statement.readOnly) throw readOnlyError();
+    const readOnly = await classify(connection, sql);
+    if (query.readOnly && !readOnly) throw readOnlyError();
     const shape = readShape(sql);
     const format = shape.format ?? query.format;
     ends.push(this.#killOnAbort(query));
-    if (
-      !statement.readOnly || !shape.select || shape.totals || !isConcatenable(format) ||
-      query.params.get("extremes") === "1"
-    ) {
+    const streamed = readOnly && shape.select && !shape.totals && isConcatenable(format) &&
+      !query.whole && query.params.get("extremes") !== "1";
+    if (!streamed) {
       // One statement by the engine's own parser, and without rows in its text: safe for the whole-result call.
       const { body, counters } = await connection.run(engineText(sql), query.format, query.values);
       await finish(false);
@@ -248,17 +244,10 @@ export class HttpInterface {
     }
     const result = await connection.stream(sql, query.format, query.values);
     ends.push(() => result.cancel());
-    const { parts, ended } = await gather(result, query.whole ? WHOLE_RESULT_BYTES : RESULT_BUFFER_BYTES);
+    const { parts, ended } = await gather(result, RESULT_BUFFER_BYTES);
     if (ended) {
       await finish(false);
       return this.#answer(query, format, concat(parts), result.counters);
-    }
-    if (query.whole) {
-      throw new InterfaceError(
-        396,
-        "TOO_MANY_ROWS_OR_BYTES",
-        `Limit for result exceeded: wait_end_of_query holds at most ${WHOLE_RESULT_BYTES} bytes`,
-      );
     }
     const tag = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
     const body = new ReadableStream(resultSource(result, parts, tag, (error) => toWire(error, this.#version), finish), {
@@ -525,19 +514,22 @@ async function statementText(bytes: RequestBytes): Promise<string> {
 }
 
 /**
- * Refuses what a server's parser refuses. The library would run several statements of one text, the first ones even when
- * a later one does not parse; the insert stream's parser takes exactly one, and says what a server says.
+ * Whether `sql` changes nothing, and refuses what a server's parser refuses. The library would run several statements of
+ * one text, the first ones even when a later one does not parse; the insert stream's parser takes exactly one, and says
+ * what a server says.
  *
  * @throws {ChdbError} 62.
  */
-async function assertSingle(connection: Connection, sql: string): Promise<void> {
-  if (connection.classify(sql).statements === 1) return;
+async function classify(connection: Connection, sql: string): Promise<boolean> {
+  const { statements, readOnly } = connection.classify(sql);
+  if (statements === 1) return readOnly;
   try {
     const stream = await connection.insert(sql, "", NO_PARAMS);
     await stream.cancel();
   } catch (error) {
     if (error instanceof ChdbError && error.message.startsWith("Code:")) throw error;
   }
+  return readOnly;
 }
 
 /** A lone word would be a command of the library's command line (`exit`); after a comment it is SQL. */

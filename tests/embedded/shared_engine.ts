@@ -8,6 +8,9 @@
  * Needs `--allow-run --allow-net --allow-read --allow-write`.
  */
 import { type Engine, startEngine } from "../../src/embedded/engine.ts";
+import { freshDatabase as freshDatabaseOn, type TestDatabase } from "./test_database.ts";
+
+export { speaker, type TestDatabase } from "./test_database.ts";
 
 /** Enough for 100,000-row batches, small enough for several engines on a laptop. */
 const MAX_MEMORY_BYTES = 1.5e9;
@@ -17,23 +20,6 @@ export interface TestEngine extends AsyncDisposable {
   readonly engine: Engine;
   /** The engine's directory. */
   readonly path: string;
-}
-
-/** An empty database on the shared engine, dropped when it is disposed of. */
-export interface TestDatabase extends AsyncDisposable {
-  readonly url: string;
-  readonly user: string;
-  readonly password: string;
-  /** Name of the database. */
-  readonly database: string;
-  /** Runs one statement in the database. @returns the body; throws the server's text otherwise. */
-  query(sql: string, settings?: Readonly<Record<string, string>>): Promise<string>;
-  /** Sends rows. @returns the body; throws the server's text otherwise. */
-  insert(
-    sql: string,
-    rows: Uint8Array<ArrayBuffer> | string,
-    settings?: Readonly<Record<string, string>>,
-  ): Promise<string>;
 }
 
 /** Starts an engine on a new directory. */
@@ -63,37 +49,7 @@ globalThis.addEventListener("unload", () => {
   Deno.removeSync(sharedPath, { recursive: true });
 });
 
-/** Speaks to `engine` in `database`. */
-export function speaker(engine: Engine, database: string): Pick<TestDatabase, "query" | "insert"> {
-  const send = async (params: URLSearchParams, body: Uint8Array<ArrayBuffer> | string) => {
-    const response = await fetch(`${engine.url}/?${params}`, {
-      method: "POST",
-      headers: { "X-ClickHouse-User": engine.user, "X-ClickHouse-Key": engine.password },
-      body,
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(text);
-    return text;
-  };
-  return {
-    query: (sql, settings = {}) => send(new URLSearchParams({ database, ...settings }), sql),
-    insert: (sql, rows, settings = {}) => send(new URLSearchParams({ database, query: sql, ...settings }), rows),
-  };
-}
-
 /** Makes an empty database on the shared engine. */
-export async function freshDatabase(): Promise<TestDatabase> {
-  const database = `test_${crypto.randomUUID().replaceAll("-", "")}`;
-  const server = speaker(sharedEngine, "default");
-  await server.query(`CREATE DATABASE ${database}`);
-  return {
-    url: sharedEngine.url,
-    user: sharedEngine.user,
-    password: sharedEngine.password,
-    database,
-    ...speaker(sharedEngine, database),
-    async [Symbol.asyncDispose]() {
-      await server.query(`DROP DATABASE ${database} SYNC`);
-    },
-  };
+export function freshDatabase(): Promise<TestDatabase> {
+  return freshDatabaseOn(sharedEngine);
 }
