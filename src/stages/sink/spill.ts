@@ -1,0 +1,419 @@
+/**
+ * The write-ahead directory: operations that storage cannot take now are appended and fsynced, and replayed in order
+ * when it can, after a restart too. Two tasks run side by side: one writes groups of appends, one reads them back.
+ */
+import { PipelineError } from "../../errors.ts";
+import { emit } from "../../telemetry/emit.ts";
+import { Endpoint, pause } from "./endpoint.ts";
+import { SinkClosedError, SpillFormatError, SpillFullError } from "./errors.ts";
+import type { BreakerOptions, RetryOptions, Spilled, SpillOperation, SpillPort, Storage } from "./port.ts";
+import { replay } from "./replay.ts";
+import { encodeRecord, MAGIC } from "./spill_format.ts";
+import {
+  isSegment,
+  readAt,
+  readSegment,
+  type SegmentEntry,
+  segmentName,
+  segmentNames,
+  segmentNumber,
+} from "./spill_segment.ts";
+
+/** Options of the spill. No defaults here: see the configuration's schema. */
+export interface SpillOptions {
+  readonly directory: string;
+  /** Bytes on disk beyond which nothing is taken. */
+  readonly maxBytes: number;
+  /** A segment of this many bytes is followed by the next one. */
+  readonly segmentBytes: number;
+  /** Wait before a full disk, or a storage that is set up wrongly, is tried again, in milliseconds. */
+  readonly recheckMs: number;
+  /** Patience of the replay: its own, so that it does not wait behind other operations. */
+  readonly retry: RetryOptions;
+  readonly breaker: BreakerOptions;
+}
+
+/** The spill of a process. */
+export interface Spill extends SpillPort, AsyncDisposable {
+  /** Begins to replay what is there; without it the spill only takes. */
+  start(): void;
+}
+
+/** Full is full until a fifth is free again, so that claiming does not flutter. */
+const REOPEN_SHARE = 0.8;
+/** What must fit on a disk that was full before it counts as having room. */
+const PROBE_BYTES = 1 << 20;
+
+/**
+ * Opens the directory, made if missing, for this process alone. What an earlier process left waits to be replayed.
+ *
+ * @throws {SpillFormatError} another process has it open.
+ */
+export async function openSpill(options: SpillOptions, storage: Storage): Promise<Spill> {
+  await Deno.mkdir(`${options.directory}/quarantine`, { recursive: true });
+  const lock = await Deno.open(`${options.directory}/lock`, { create: true, write: true });
+  try {
+    if (!await lock.tryLock(true)) {
+      throw new SpillFormatError(`Cannot open the spill directory ${options.directory}: another process has it open`);
+    }
+    const left: SegmentState[] = [];
+    for (const name of await segmentNames(options.directory)) {
+      const { size } = await Deno.stat(`${options.directory}/${name}`);
+      left.push({ number: segmentNumber(name), end: size, writing: false });
+    }
+    return new DirectorySpill(options, storage, lock, left);
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+/** One segment file. */
+interface SegmentState {
+  readonly number: number;
+  /** Bytes that are fsynced. */
+  end: number;
+  /** Appends may follow. */
+  writing: boolean;
+}
+
+interface Append {
+  readonly operation: SpillOperation;
+  readonly spilled: PromiseWithResolvers<void>;
+  readonly durable: PromiseWithResolvers<void>;
+}
+
+class DirectorySpill implements Spill {
+  readonly #options: SpillOptions;
+  readonly #storage: Storage;
+  readonly #endpoint: Endpoint;
+  readonly #lock: Deno.FsFile;
+  /** Oldest first; the last one may be the one being written. */
+  readonly #segments: SegmentState[];
+  readonly #closing = new AbortController();
+  /** Owners that wait for the replay, by segment and offset. */
+  readonly #owners = new Map<string, Append>();
+  #queue: Append[] = [];
+  #writing: Promise<void> | undefined;
+  #replaying: Promise<void> | undefined;
+  #file: Deno.FsFile | undefined;
+  #nextNumber: number;
+  /** Of the oldest segment: everything before is replayed. */
+  #replayed = 0;
+  #backlogBytes = 0;
+  #full: string | undefined;
+  #changes = Promise.withResolvers<void>();
+
+  constructor(
+    options: SpillOptions,
+    storage: Storage,
+    lock: Deno.FsFile,
+    left: SegmentState[],
+  ) {
+    this.#options = options;
+    this.#storage = storage;
+    const { retry, breaker } = options;
+    this.#endpoint = new Endpoint({
+      name: `${storage.endpoint} replay`,
+      retry,
+      breaker,
+      now: Date.now,
+      random: Math.random,
+    });
+    this.#lock = lock;
+    this.#segments = left;
+    this.#nextNumber = (left.at(-1)?.number ?? 0) + 1;
+    this.#backlogBytes = left.reduce((sum, segment) => sum + segment.end, 0);
+    this.#told();
+  }
+
+  get backlogBytes(): number {
+    return this.#backlogBytes;
+  }
+
+  append(operation: SpillOperation): Spilled {
+    const append = { operation, spilled: Promise.withResolvers<void>(), durable: Promise.withResolvers<void>() };
+    // Owners may look at one of the two only.
+    append.spilled.promise.catch(() => {});
+    append.durable.promise.catch(() => {});
+    if (this.#closing.signal.aborted) this.#refuse(append, new SinkClosedError("Cannot spill: the spill is closed"));
+    else {
+      this.#queue.push(append);
+      this.#writing ??= this.#writeQueue().finally(() => {
+        this.#writing = undefined;
+        this.#told();
+      });
+    }
+    return { spilled: append.spilled.promise, durable: append.durable.promise };
+  }
+
+  start(): void {
+    this.#replaying ??= this.#replayAll();
+  }
+
+  async drained(signal: AbortSignal): Promise<void> {
+    while (this.#backlogBytes > 0 || this.#queue.length > 0) await this.#changed(signal);
+  }
+
+  async room(signal: AbortSignal): Promise<void> {
+    while (this.#full !== undefined) {
+      if (this.#backlogBytes <= this.#options.maxBytes * REOPEN_SHARE && await this.#diskHasRoom()) {
+        this.#full = undefined;
+        emit({ kind: "spill_has_room", bytes: this.#backlogBytes });
+        return;
+      }
+      await pause(this.#options.recheckMs, signal);
+    }
+    signal.throwIfAborted();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(new SinkClosedError("Cannot replay further: the spill is closed"));
+    await this.#writing;
+    await this.#replaying;
+    for (const append of this.#owners.values()) append.durable.reject(this.#closing.signal.reason);
+    this.#file?.close();
+    this.#lock.close();
+  }
+
+  // Writing.
+
+  async #writeQueue(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const group = this.#queue;
+      this.#queue = [];
+      await this.#writeGroup(group);
+    }
+  }
+
+  /** Writes a group of appends with one fsync. What does not fit is refused, never half kept. */
+  async #writeGroup(group: readonly Append[]): Promise<void> {
+    const startedMs = performance.now();
+    const taken: { append: Append; offset: number; bytes: number }[] = [];
+    let segment: SegmentState | undefined;
+    let end = 0;
+    try {
+      segment = await this.#openSegment();
+      end = segment.end;
+      for (const append of group) {
+        const pieces = encodeRecord(append.operation);
+        const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+        if (this.#backlogBytes + (end - segment.end) + bytes > this.#options.maxBytes) {
+          this.#refuse(append, this.#becomeFull(`its bound is ${this.#options.maxBytes} bytes`));
+          continue;
+        }
+        for (const piece of pieces) await writeAll(this.#file!, piece);
+        taken.push({ append, offset: end, bytes });
+        end += bytes;
+      }
+      await this.#file!.syncData();
+    } catch (error) {
+      await this.#undo(segment);
+      const text = error instanceof Error ? error.message : String(error);
+      for (const append of group) this.#refuse(append, this.#becomeFull(text));
+      return;
+    }
+    const seconds = (performance.now() - startedMs) / 1000;
+    this.#backlogBytes += end - segment.end;
+    segment.end = end;
+    for (const { append, offset, bytes } of taken) {
+      this.#owners.set(`${segment.number}:${offset}`, append);
+      append.spilled.resolve();
+      emit({ kind: "spill_appended", operation: append.operation.kind, bytes, seconds });
+    }
+    this.#told();
+  }
+
+  /** The segment to append to, a new one where the last is long enough or being given up. */
+  async #openSegment(): Promise<SegmentState> {
+    const last = this.#segments.at(-1);
+    if (last?.writing && last.end < this.#options.segmentBytes) return last;
+    if (last?.writing) this.#seal(last);
+    const segment: SegmentState = { number: this.#nextNumber++, end: 0, writing: true };
+    this.#file = await Deno.open(this.#pathOf(segment), { createNew: true, write: true });
+    this.#segments.push(segment);
+    await writeAll(this.#file, MAGIC);
+    await this.#file.sync();
+    await syncDirectory(this.#options.directory);
+    segment.end = MAGIC.length;
+    this.#backlogBytes += MAGIC.length;
+    return segment;
+  }
+
+  #seal(segment: SegmentState): void {
+    segment.writing = false;
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  /** Cuts off what was not acknowledged. If even that fails, the next open finds a torn tail. */
+  async #undo(segment: SegmentState | undefined): Promise<void> {
+    if (segment === undefined) return;
+    try {
+      await this.#file?.truncate(segment.end);
+      await this.#file?.seek(segment.end, Deno.SeekMode.Start);
+    } catch {
+      this.#seal(segment);
+    }
+  }
+
+  #becomeFull(why: string): SpillFullError {
+    const error = new SpillFullError(`Cannot write to the spill directory ${this.#options.directory}: ${why}`);
+    if (this.#full === undefined) emit({ kind: "spill_full", bytes: this.#backlogBytes, error: error.message });
+    this.#full = why;
+    return error;
+  }
+
+  #refuse(append: Append, error: PipelineError): void {
+    append.spilled.reject(error);
+    append.durable.reject(error);
+  }
+
+  async #diskHasRoom(): Promise<boolean> {
+    const path = `${this.#options.directory}/probe`;
+    try {
+      using file = await Deno.open(path, { create: true, write: true, truncate: true });
+      await writeAll(file, new Uint8Array(PROBE_BYTES));
+      await file.syncData();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      await Deno.remove(path).catch(() => {});
+    }
+  }
+
+  // Replaying.
+
+  async #replayAll(): Promise<void> {
+    const { signal } = this.#closing;
+    try {
+      while (!signal.aborted) {
+        const segment = this.#segments[0];
+        if (segment === undefined || segment.end === this.#replayed && segment.writing && this.#writing !== undefined) {
+          await this.#changed(signal);
+        } else if (segment.end === this.#replayed) {
+          await this.#removeSegment(segment);
+        } else {
+          await this.#replaySegment(segment, signal);
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  /** Replays what is fsynced of the segment by now. */
+  async #replaySegment(segment: SegmentState, signal: AbortSignal): Promise<void> {
+    using file = await Deno.open(this.#pathOf(segment), { read: true });
+    if (this.#replayed === 0 && !await isSegment(file)) return await this.#quarantineSegment(segment);
+    for await (const entry of readSegment(file, this.#replayed, segment.end)) {
+      await this.#replayEntry(segment, file, entry, signal);
+      this.#backlogBytes -= entry.end - this.#replayed;
+      this.#replayed = entry.end;
+      this.#told();
+    }
+    // A segment without records is its magic alone.
+    this.#backlogBytes -= segment.end - this.#replayed;
+    this.#replayed = segment.end;
+  }
+
+  async #replayEntry(
+    segment: SegmentState,
+    file: Deno.FsFile,
+    entry: SegmentEntry,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const name = segmentName(segment.number);
+    const bytes = entry.end - entry.offset;
+    if (entry.kind === "torn") return emit({ kind: "spill_tail_cut", segment: name, bytes });
+    if (entry.kind === "damaged") return await this.#quarantine(segment, file, entry, entry.error);
+    const place = `${segment.number}:${entry.offset}`;
+    const owner = this.#owners.get(place);
+    try {
+      await this.#patiently(entry.operation, signal);
+      emit({ kind: "spill_replayed", operation: entry.operation.kind, bytes });
+      owner?.durable.resolve();
+    } catch (error) {
+      if (!(error instanceof PipelineError) || signal.aborted) throw error;
+      await this.#quarantine(segment, file, entry, error.message);
+      owner?.durable.reject(error);
+    }
+    this.#owners.delete(place);
+  }
+
+  /** Until it is done, or refused for its data. A storage that is set up wrongly may be set right. */
+  async #patiently(operation: SpillOperation, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#endpoint.run((limited) => replay(operation, this.#storage, limited), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof PipelineError) || error.disposition !== "fatal") throw error;
+        await pause(this.#options.recheckMs, signal);
+      }
+    }
+  }
+
+  async #quarantine(segment: SegmentState, file: Deno.FsFile, entry: SegmentEntry, error: string): Promise<void> {
+    const bytes = await readAt(file, entry.offset, entry.end - entry.offset);
+    const path = `${this.#options.directory}/quarantine/${String(segment.number).padStart(10, "0")}-${entry.offset}`;
+    await Deno.writeFile(`${path}.record`, bytes);
+    await Deno.writeTextFile(`${path}.txt`, `${error}\n`);
+    const { offset } = entry;
+    emit({ kind: "spill_quarantined", segment: segmentName(segment.number), offset, bytes: bytes.length, error });
+  }
+
+  /** The file is not ours to read: it is put aside as a whole. */
+  async #quarantineSegment(segment: SegmentState): Promise<void> {
+    const name = segmentName(segment.number);
+    await Deno.rename(this.#pathOf(segment), `${this.#options.directory}/quarantine/${name}`);
+    this.#segments.shift();
+    this.#backlogBytes -= segment.end;
+    const error = "Cannot read the file as a spill segment: it does not begin with EPSPILL1";
+    emit({ kind: "spill_quarantined", segment: name, offset: 0, bytes: segment.end, error });
+    this.#told();
+  }
+
+  async #removeSegment(segment: SegmentState): Promise<void> {
+    if (segment.writing) this.#seal(segment);
+    this.#segments.shift();
+    this.#replayed = 0;
+    await Deno.remove(this.#pathOf(segment));
+    this.#told();
+  }
+
+  #pathOf(segment: SegmentState): string {
+    return `${this.#options.directory}/${segmentName(segment.number)}`;
+  }
+
+  // Telling.
+
+  #told(): void {
+    emit({ kind: "spill_backlog", bytes: this.#backlogBytes, maxBytes: this.#options.maxBytes });
+    this.#changes.resolve();
+    this.#changes = Promise.withResolvers();
+  }
+
+  async #changed(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const abort = () => aborted.reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      await Promise.race([this.#changes.promise, aborted.promise]);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+}
+
+/** A file that was just made is there after a power loss only if its directory is synced too. */
+async function syncDirectory(path: string): Promise<void> {
+  using directory = await Deno.open(path, { read: true });
+  await directory.sync();
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+}
