@@ -107,18 +107,30 @@ Deno.test("decode --proof off writes the rows of a violated trace and exits with
 });
 
 Deno.test("decode streams what takes more than the hold, and says so when it was violated", async () => {
-  const sample = await vector("bad", "001-erigon-timeout-tail-missing");
-  const impatient = decodeCommand({ holdBytes: 0 });
+  const sample = await vector("traces", "084-loop-200k");
+  const text = new TextDecoder().decode(sample.trace);
+  const cut = new TextEncoder().encode(`${text.slice(0, text.lastIndexOf("},{", 8_000_000))}}]}`);
   await withFiles(sample, async (flags) => {
-    const all = await decode([...flags, "--proof", "off"], sample.trace);
-    const streamed = await decode(flags, sample.trace, { command: impatient });
+    const streamed = await decode(flags, cut, { command: decodeCommand({ holdBytes: 100_000 }) });
     assert.equal(streamed.code, 3);
-    assert.match(streamed.stderr[0]!, /; \d+ rows were written before/);
-    const [whole, early] = [rowsOf(all), rowsOf(streamed)];
-    assert.ok(early.length > 0 && early.length <= whole.length);
-    const indexes = new Set(whole.map(({ index }) => index));
-    assert.ok(early.every(({ index }) => indexes.has(index)));
+    const lines = streamed.stdout.split("\n").length - 1;
+    assert.ok(lines > 1000, `${lines} rows`);
+    assert.match(streamed.stderr[0]!, new RegExp(`^violated: .*; ${lines} rows were written before`));
+    const held = await decode(flags, cut);
+    assert.deepEqual({ code: held.code, written: held.bytes.length }, { code: 3, written: 0 });
   });
+});
+
+Deno.test("decode fills transaction_return_value of rows that leave early, where it was read before them", async () => {
+  const sample = await vector("traces", "084-loop-200k");
+  const text = new TextDecoder().decode(sample.trace);
+  const reply = new TextEncoder().encode(text.replace(/"returnValue":"[^"]*"/, '"returnValue":"0xABcd"'));
+  const { code, stdout } = await decode(["--fork", "prague"], reply, {
+    command: decodeCommand({ holdBytes: 100_000 }),
+  });
+  assert.equal(code, 0);
+  assert.equal(stdout.split("\n").length - 1, sample.expected.structlog.count);
+  assert.ok(stdout.split("\n", 2).every((line) => line.includes('"transaction_return_value":"abcd"')));
 });
 
 Deno.test("decode --format none counts and prints no row", async () => {
@@ -156,7 +168,7 @@ for (
     ["a null result", `{"jsonrpc":"2.0","id":1,"result":null}`, /Cannot read the reply as a trace/],
     ["other JSON", `[1,2,3]`, /at byte \d+/],
     ["text", `<html>bad gateway</html>`, /at byte 0/],
-    ["text behind the trace", `{"gas":1,"failed":false,"returnValue":"","structLogs":[]} x`, /at byte 57/],
+    ["text behind the trace", `{"gas":1,"failed":false,"returnValue":"","structLogs":[]} x`, /nothing more at byte 58/],
     [
       "a fraction as gas",
       `{"structLogs":[{"pc":0,"op":"STOP","gas":1.5,"gasCost":0,"depth":1,"stack":[]}]}`,
