@@ -28,8 +28,13 @@ export const MAX_OPERATIONS = 4096;
 export const SCRATCH = OPERATION_HASHES + MAX_OPERATIONS * 8;
 export const SCRATCH_BYTES = 65536;
 
+/** A copy of the record while its structlog may be made up, and its texts. */
+export const HELD = SCRATCH + SCRATCH_BYTES;
+export const HELD_TEXTS = HELD + 512;
+export const HELD_TEXTS_BYTES = 65536;
+
 /** One bit per byte of the root frame's code: a JUMPDEST row had this pc. */
-export const JUMPDESTS = SCRATCH + SCRATCH_BYTES;
+export const JUMPDESTS = HELD_TEXTS + HELD_TEXTS_BYTES;
 export const JUMPDESTS_BYTES = 524288;
 
 /** u32 ids from the root frame to the innermost one. */

@@ -1,0 +1,230 @@
+/**
+ * The block of structlog rows: columns as `StructlogColumns` describes them, filled row by row and handed to the host when
+ * one of rows, path values or text bytes is full. A row is written once it is final.
+ */
+import {
+  BLOCK_PATHS,
+  BLOCK_ROWS,
+  ERROR_CAPACITY,
+  OPERATION_HASHES,
+  PATH,
+  RETURN_DATA_CAPACITY,
+  ROW_CALL_TO,
+  ROW_CALL_TO_NULLS,
+  ROW_DEPTH,
+  ROW_ERROR,
+  ROW_ERROR_NULLS,
+  ROW_FRAME_ID,
+  ROW_GAS,
+  ROW_GAS_COST,
+  ROW_GAS_SELF,
+  ROW_GAS_USED,
+  ROW_INDEX,
+  ROW_OPERATION,
+  ROW_PATH_ENDS,
+  ROW_PATHS,
+  ROW_PC,
+  ROW_REFUND,
+  ROW_REFUND_NULLS,
+  ROW_RETURN,
+  ROW_RETURN_NULLS,
+} from "./layout";
+import { HAS_ERROR, HAS_RETURN_DATA } from "./record";
+import { intHash64, K1, K10, K11, K12, K2, K3, K4, K5, K6, K7, K8, K9, presentCell, textCell } from "./checksum";
+import { isRefundUnknown } from "./refund";
+import {
+  F,
+  F_CELLS,
+  F_ID,
+  level,
+  P_DEPTH,
+  P_ERROR_LENGTH,
+  P_FLAGS,
+  P_GAS,
+  P_INDEX,
+  P_OPERATION,
+  P_PC,
+  P_REFUND,
+  P_RETURN_LENGTH,
+  P_TEXTS,
+} from "./state";
+
+/** A block of structlog rows is full: the host takes it before this returns. */
+
+declare function structlogBlock(rows: u32, pathValues: u32, returnBytes: u32, errorBytes: u32, callToBytes: u32): void;
+
+let filled: usize = 0;
+let pathValues: usize = 0;
+let returnBytes: usize = 0;
+let errorBytes: usize = 0;
+let callToBytes: usize = 0;
+export let rowChecksum: u64 = 0;
+
+export function resetColumns(): void {
+  filled = 0;
+  pathValues = 0;
+  returnBytes = 0;
+  errorBytes = 0;
+  callToBytes = 0;
+  rowChecksum = 0;
+}
+
+export function flushRows(): void {
+  if (filled == 0) return;
+  structlogBlock(filled as u32, pathValues as u32, returnBytes as u32, errorBytes as u32, callToBytes as u32);
+  filled = 0;
+  pathValues = 0;
+  returnBytes = 0;
+  errorBytes = 0;
+  callToBytes = 0;
+}
+
+/** Writes varint length and bytes; returns how many. */
+export function putText(to: usize, from: usize, length: usize): usize {
+  let at = to;
+  let rest = length;
+  while (rest > 127) {
+    store<u8>(at++, (rest as u8) | 128);
+    rest >>= 7;
+  }
+  store<u8>(at++, rest as u8);
+  memory.copy(at, from, length);
+  return at + length - to;
+}
+
+/** Most bytes that a varint length takes. */
+const LENGTH_BYTES: usize = 5;
+
+function hexOf(nibble: u64): u8 {
+  return (nibble + (nibble > 9 ? 87 : 48)) as u8;
+}
+
+function putHex(to: usize, value: u64, digits: i32): void {
+  let rest = value;
+  for (let at = digits - 1; at >= 0; at--) {
+    store<u8>(to + at, hexOf(rest & 15));
+    rest >>= 4;
+  }
+}
+
+export const ADDRESS_TEXT_BYTES: usize = 43;
+
+/** Writes length and text of the address in three limbs; the text begins behind one byte. */
+export function putAddress(to: usize, limbs: usize): void {
+  store<u8>(to, 42);
+  store<u16>(to, 0x7830, 1);
+  putHex(to + 3, load<u64>(limbs, 16), 8);
+  putHex(to + 11, load<u64>(limbs, 8), 16);
+  putHex(to + 27, load<u64>(limbs), 16);
+}
+
+/** Copies u32 values; up to 12 bytes behind the end are overwritten. */
+
+export function copyPath(to: usize, values: usize): void {
+  const bytes = values << 2;
+  if (bytes > 256) {
+    memory.copy(to, PATH, bytes);
+    return;
+  }
+  for (let at: usize = 0; at < bytes; at += 16) v128.store(to + at, v128.load(PATH + at));
+}
+
+/** Writes the waiting structlog of the innermost frame; `callTo` are the limbs of the address that it calls, or 0. */
+export function emitRow(used: u64, self: u64, cost: u64, callTo: usize): void {
+  const pathLength = (level as usize) + 1;
+  const flags = load<u32>(F, P_FLAGS);
+  const texts = flags & (HAS_RETURN_DATA | HAS_ERROR);
+  if (filled == BLOCK_ROWS || pathValues + pathLength + 4 > (BLOCK_PATHS as usize)) flushRows();
+  if (texts != 0) makeRoomForTexts();
+
+  const row = filled;
+  const index = load<u32>(F, P_INDEX);
+  const pc = load<u32>(F, P_PC);
+  const operation = load<u32>(F, P_OPERATION);
+  const gas = load<u64>(F, P_GAS);
+  const depth = load<u32>(F, P_DEPTH);
+  store<u64>(ROW_GAS + (row << 3), gas);
+  store<u64>(ROW_GAS_COST + (row << 3), cost);
+  store<u64>(ROW_GAS_USED + (row << 3), used);
+  store<u64>(ROW_GAS_SELF + (row << 3), self);
+  store<u32>(ROW_INDEX + (row << 2), index);
+  store<u32>(ROW_PC + (row << 2), pc);
+  store<u32>(ROW_FRAME_ID + (row << 2), load<u32>(F, F_ID));
+  store<u16>(ROW_OPERATION + (row << 1), operation as u16);
+  store<u16>(ROW_DEPTH + (row << 1), depth as u16);
+  copyPath(ROW_PATHS + (pathValues << 2), pathLength);
+  pathValues += pathLength;
+  store<u64>(ROW_PATH_ENDS + (row << 3), pathValues as u64);
+
+  let cells = load<u64>(F, F_CELLS) + (index as u64) * K1 + (pc as u64) * K2 +
+    load<u64>(OPERATION_HASHES + ((operation as usize) << 3)) * K3 + gas * K4 + cost * K5 + used * K6 + self * K7 +
+    (depth as u64) * K8;
+
+  if (isRefundUnknown != 0) {
+    store<u8>(ROW_REFUND_NULLS + row, 1);
+    store<u64>(ROW_REFUND + (row << 3), 0);
+  } else {
+    const refund = load<i64>(F, P_REFUND);
+    const stored: u64 = refund < 0 ? 0 : refund as u64;
+    store<u8>(ROW_REFUND_NULLS + row, 0);
+    store<u64>(ROW_REFUND + (row << 3), stored);
+    cells += presentCell(stored) * K10;
+  }
+  if (texts != 0) cells += putTexts(row, flags);
+  else {
+    store<u8>(ROW_RETURN_NULLS + row, 1);
+    store<u8>(ROW_RETURN + returnBytes, 0);
+    returnBytes++;
+    store<u8>(ROW_ERROR_NULLS + row, 1);
+    store<u8>(ROW_ERROR + errorBytes, 0);
+    errorBytes++;
+  }
+  if (callTo == 0) {
+    store<u8>(ROW_CALL_TO_NULLS + row, 1);
+    store<u8>(ROW_CALL_TO + callToBytes, 0);
+    callToBytes++;
+  } else {
+    store<u8>(ROW_CALL_TO_NULLS + row, 0);
+    putAddress(ROW_CALL_TO + callToBytes, callTo);
+    cells += textCell(ROW_CALL_TO + callToBytes + 1, 42) * K12;
+    callToBytes += ADDRESS_TEXT_BYTES;
+  }
+  rowChecksum += intHash64(cells);
+  filled = row + 1;
+}
+
+/** Every later row of the block still needs a byte in each text column. */
+function makeRoomForTexts(): void {
+  const returned = (load<u32>(F, P_RETURN_LENGTH) as usize) + LENGTH_BYTES + BLOCK_ROWS;
+  const error = (load<u32>(F, P_ERROR_LENGTH) as usize) + LENGTH_BYTES + BLOCK_ROWS;
+  if (returnBytes + returned > (RETURN_DATA_CAPACITY as usize) || errorBytes + error > (ERROR_CAPACITY as usize)) {
+    flushRows();
+  }
+}
+
+function putTexts(row: usize, flags: u32): u64 {
+  let cells: u64 = 0;
+  let from = load<u32>(F, P_TEXTS) as usize;
+  if ((flags & HAS_RETURN_DATA) != 0) {
+    const length = load<u32>(F, P_RETURN_LENGTH) as usize;
+    store<u8>(ROW_RETURN_NULLS + row, 0);
+    returnBytes += putText(ROW_RETURN + returnBytes, from, length);
+    cells += textCell(from, length) * K9;
+    from += length;
+  } else {
+    store<u8>(ROW_RETURN_NULLS + row, 1);
+    store<u8>(ROW_RETURN + returnBytes, 0);
+    returnBytes++;
+  }
+  if ((flags & HAS_ERROR) != 0) {
+    const length = load<u32>(F, P_ERROR_LENGTH) as usize;
+    store<u8>(ROW_ERROR_NULLS + row, 0);
+    errorBytes += putText(ROW_ERROR + errorBytes, from, length);
+    cells += textCell(from, length) * K11;
+  } else {
+    store<u8>(ROW_ERROR_NULLS + row, 1);
+    store<u8>(ROW_ERROR + errorBytes, 0);
+    errorBytes++;
+  }
+  return cells;
+}
