@@ -149,6 +149,7 @@ function slowNumber(at: usize): usize {
     at++;
   }
   slowValue = value;
+  if (value == 0) slowNegative = false;
   return at;
 }
 
@@ -302,8 +303,8 @@ function opcodeOf(low: u64, high: u64, length: u32): i32 {
   while (true) {
     const entry = NAMES + slot * NAME_BYTES;
     const entryLength = load<u32>(entry, 16);
-    if (load<u64>(entry) == low && load<u64>(entry, 8) == high && entryLength == length) return load<i32>(entry, 20);
     if (entryLength == 0) return R.OP_UNDEFINED;
+    if (load<u64>(entry) == low && load<u64>(entry, 8) == high && entryLength == length) return load<i32>(entry, 20);
     slot = (slot + 1) & (NAME_SLOTS - 1);
   }
 }

@@ -97,8 +97,8 @@ export class TraceDocument implements JsonVisitor {
   #member: string | undefined;
   /** Open containers inside the one that is skipped or kept raw. */
   #nested = 0;
-  /** Where the string in progress goes. */
-  #text: Text;
+  /** Where the string in progress goes; `undefined` when nobody wants it. */
+  #text: Text | undefined;
   #reply: ReplyContext | undefined;
   #offers = false;
   #outer = new Outer(0);
@@ -112,11 +112,12 @@ export class TraceDocument implements JsonVisitor {
   #bytes: Uint8Array = new Uint8Array(0);
   #to = 0;
   #base = 0;
+  /** The one before index 0. */
+  #lastByte = 0;
 
   constructor(record: StructlogRecord, listener: TraceListener) {
     this.#record = record;
     this.#listener = listener;
-    this.#text = this.#short;
     this.#reader = new JsonReader(this, (expected, index) => this.#refuse(expected, index));
   }
 
@@ -153,7 +154,9 @@ export class TraceDocument implements JsonVisitor {
    */
   read(bytes: Uint8Array, from: number, to: number, base: number): number {
     this.#hold(bytes, to, base);
-    return this.#reader.read(bytes, from, to);
+    const next = this.#reader.read(bytes, from, to);
+    this.#lastByte = bytes[to - 1]!;
+    return next;
   }
 
   /** While paused: the scanner has read structlogs up to `to`, each with the comma behind it, or the last with the `]`. */
@@ -191,22 +194,18 @@ export class TraceDocument implements JsonVisitor {
   }
 
   beginString(): boolean {
-    const text = this.#textOfValue();
-    if (text === undefined) return false;
-    text.clear();
-    this.#text = text;
-    return true;
+    this.#text = this.#textOfValue();
+    this.#text?.clear();
+    return this.#text !== undefined;
   }
 
   stringBytes(bytes: Uint8Array, from: number, to: number): void {
-    if (!this.#text.append(bytes, from, to)) this.#refuseHere(`a text of at most ${this.#text.maxBytes} bytes`);
+    if (!this.#text!.append(bytes, from, to)) this.#refuseHere(`a text of at most ${this.#text!.maxBytes} bytes`);
   }
 
   endString(): void {
+    if (this.#text === undefined) return;
     switch (this.#context) {
-      case Context.Skip:
-      case Context.Raw:
-        return;
       case Context.Stack:
         return this.#check(this.#record.word(this.#short.bytes()));
       case Context.Structlog:
@@ -434,7 +433,7 @@ export class TraceDocument implements JsonVisitor {
     if (this.#member === "txHash") {
       this.#outer.transactionHash = this.#short.toString();
     } else if (this.#member === "returnValue") {
-      const text = this.#text.bytes();
+      const text = this.#text!.bytes();
       const from = normaliseHex(text);
       if (from < 0) this.#refuseHere("hex text");
       this.#setReturnValue(decoder.decode(text.subarray(from)));
@@ -634,7 +633,7 @@ export class TraceDocument implements JsonVisitor {
     throw new MalformedReplyError({
       offset: this.#base + index,
       expected,
-      found: index < this.#to ? describe(this.#bytes[index]!) : "the end of the reply",
+      found: index < this.#to ? describe(this.#bytes[index] ?? this.#lastByte) : "the end of the reply",
       structlogs: this.#structlogs,
       transaction: this.#transactions,
     });

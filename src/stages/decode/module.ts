@@ -19,9 +19,12 @@ function decodeModule(): Promise<WebAssembly.Module> {
   return compiled;
 }
 
-/** A new instance, its table of opcode names filled. */
-export async function instantiateDecode(imports: WebAssembly.Imports): Promise<DecodeExports> {
-  const instance = await WebAssembly.instantiate(await decodeModule(), imports);
+/** A new instance, its table of opcode names filled. A test brings a module of its own. */
+export async function instantiateDecode(
+  imports: WebAssembly.Imports,
+  module?: WebAssembly.Module,
+): Promise<DecodeExports> {
+  const instance = await WebAssembly.instantiate(module ?? await decodeModule(), imports);
   const exports = instance.exports as DecodeExports;
   for (const [name, byte] of opcodeNames) nameOpcode(exports, name, byte);
   return exports;

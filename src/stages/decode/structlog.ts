@@ -21,6 +21,9 @@ export const STRUCTLOG_MEMBERS: ReadonlySet<string> = new Set([
   "returnData",
 ]);
 
+/** Members that a structlog with an opcode must have. */
+const REQUIRED = ["pc", "gas", "depth"] as const;
+
 /** Digits of a 256-bit word. */
 const WORD_DIGITS = 64;
 
@@ -33,6 +36,7 @@ export class StructlogRecord {
   /** Digits of the newest words, as a ring. */
   readonly #words = new Uint8Array(8 * WORD_DIGITS);
   readonly #wordDigits = new Uint8Array(8);
+  /** Required members that have not come. */
   readonly #pending = new Set<string>();
   #flags = 0;
   #height = -1;
@@ -42,7 +46,7 @@ export class StructlogRecord {
   readonly error: Text;
   readonly returnData: Text;
 
-  constructor(memory: ArrayBuffer) {
+  constructor(memory: ArrayBufferLike) {
     this.#record = new DataView(memory, R.RECORD, R.RECORD_BYTES);
     this.op = new Text(new Uint8Array(memory, M.TEXT_OP, M.TEXT_OP_BYTES));
     this.error = new Text(new Uint8Array(memory, M.TEXT_ERROR, M.TEXT_ERROR_BYTES));
@@ -53,7 +57,8 @@ export class StructlogRecord {
     this.#flags = 0;
     this.#height = -1;
     this.#hasOp = false;
-    for (const member of ["pc", "gas", "depth"]) this.#pending.add(member);
+    this.#pending.clear();
+    for (const member of REQUIRED) this.#pending.add(member);
   }
 
   /** `pc`, `gas`, `gasCost`, `depth` or `refund`; `undefined` is null. */
@@ -166,7 +171,7 @@ export class StructlogRecord {
 
   /** Completes the record of a structlog with an opcode. */
   end(): Complaint {
-    const [missing] = this.#pending;
+    const missing = REQUIRED.find((member) => this.#pending.has(member));
     if (missing !== undefined) return `member ${missing} in the structlog`;
     const loaded = Math.max(0, Math.min(this.#height, R.MAX_WORDS));
     for (let position = 0; position < loaded; position++) this.#storeWord(position);

@@ -66,7 +66,7 @@ export function parseQuantity(text: string): Quantity | undefined {
   const match = /^(-?)(\d+|0x[0-9a-fA-F]+)$/.exec(text);
   if (match === null) return undefined;
   const magnitude = BigInt(match[2]!);
-  return magnitude > MAX_MAGNITUDE ? undefined : { negative: match[1] === "-", magnitude };
+  return magnitude > MAX_MAGNITUDE ? undefined : { negative: match[1] === "-" && magnitude > 0n, magnitude };
 }
 
 /** Makes hex text lower case in place. Returns where its digits begin (behind 0x); -1 when it is no hex text. */
