@@ -236,7 +236,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
 
   #leave(open: Open<T, R>): void {
     open.linger?.unsubscribe();
-    this.#open.delete(open.group);
+    if (this.#open.get(open.group) === open) this.#open.delete(open.group);
   }
 
   /** In the next turn, so that owners who were told of one write together bring their next items together. */
