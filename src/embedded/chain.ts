@@ -4,7 +4,7 @@
  */
 import { ChainError } from "./errors.ts";
 import { readLines } from "./lines.ts";
-import { packageDirectory } from "./npm_package.ts";
+import { packageDirectory, pinnedVersion } from "./npm_package.ts";
 
 /** Deno's target triples that anvil is fetched for and this program is tested on. */
 const PLATFORMS: readonly string[] = ["x86_64-unknown-linux-gnu"];
@@ -58,7 +58,7 @@ export async function chainProgram(onDownload: (line: string) => void, signal?: 
   const name = "@foundry-rs/anvil-linux-amd64";
   const wanted = {
     name,
-    version: import.meta.resolve("@foundry-rs/anvil-linux-amd64").slice(`npm:${name}@`.length),
+    version: pinnedVersion(name),
     title: "the EVM node anvil",
     downloadBytes: 18.9e6,
     diskBytes: 44.3e6,

@@ -24,3 +24,9 @@ export class SupervisorError extends PipelineError {
   readonly code = "supervisor";
   readonly disposition = "fatal";
 }
+
+/** The demo found something that is not as it should be. */
+export class DemoError extends PipelineError {
+  readonly code = "demo";
+  readonly disposition = "fatal";
+}

@@ -4,6 +4,7 @@
  * that says so. It needs permission to run Deno, and no other: neither the network nor the cache is touched here.
  */
 import { fileURLToPath } from "node:url";
+import project from "../../deno.json" with { type: "json" };
 import { PackageUnavailableError } from "./errors.ts";
 
 /** One package of one platform, pinned. */
@@ -17,6 +18,11 @@ export interface NpmPackage {
   readonly downloadBytes: number;
   /** Size of the unpacked package in Deno's cache. */
   readonly diskBytes: number;
+}
+
+/** The version of a package that the import map of `deno.json` pins. */
+export function pinnedVersion(name: keyof typeof project.imports): string {
+  return project.imports[name].slice(`npm:${name}@`.length);
 }
 
 /** How a package is looked for. */
@@ -58,16 +64,19 @@ async function resolve(
     args: ["eval", ...flags, program],
     cwd: import.meta.dirname!, // beneath deno.json: its lock file holds the checksums
     stdin: "null",
+    env: { NO_COLOR: "1" },
     ...(signal === undefined ? {} : { signal }),
   }).output();
   signal?.throwIfAborted();
   const decoder = new TextDecoder();
-  if (!output.success) return { reason: lastLine(decoder.decode(output.stderr)) };
+  if (!output.success) return { reason: errorLine(decoder.decode(output.stderr)) };
   return { directory: fileURLToPath(new URL(".", decoder.decode(output.stdout).trim())), reason: "" };
 }
 
-function lastLine(text: string): string {
-  return text.trim().split("\n").at(-1)?.trim() ?? "";
+/** The line with the error, without the backtrace that Deno may print after it. */
+function errorLine(text: string): string {
+  const lines = text.trim().split("\n");
+  return (lines.find((line) => line.includes("error")) ?? lines.at(-1)!).trim();
 }
 
 function megabytes(bytes: number): string {

@@ -10,12 +10,13 @@ import type { EngineOptions } from "./port.ts";
 import type {
   ChainEndpoint,
   EngineEndpoint,
+  Program,
   ProgramExit,
   SupervisorOrder,
   SupervisorReport,
 } from "./supervisor_protocol.ts";
 
-export type { ChainEndpoint, EngineEndpoint, ProgramExit } from "./supervisor_protocol.ts";
+export type { ChainEndpoint, EngineEndpoint, Program, ProgramExit } from "./supervisor_protocol.ts";
 
 /** What to start. Every value is required: defaults belong to whoever starts it. */
 export interface SupervisorOptions {
@@ -43,8 +44,8 @@ export interface Supervisor extends AsyncDisposable {
   readonly engine: EngineEndpoint;
   /** Resolves when a part ended although {@linkcode Supervisor.stop} was not called; the others have ended then too. */
   readonly lost: Promise<SupervisorError>;
-  /** Runs Deno with these arguments, and passes on each line that it prints. */
-  run(args: readonly string[], onLine: (line: string) => void): Promise<SupervisedProgram>;
+  /** Runs a program with Deno, and passes on each line that it prints. */
+  run(program: Program, onLine: (line: string) => void): Promise<SupervisedProgram>;
   /** Ends all parts, programs first with SIGTERM, and resolves when they are gone. Idempotent. */
   stop(): Promise<void>;
 }
@@ -128,10 +129,10 @@ class SupervisorProcess implements Supervisor {
     }
   }
 
-  async run(args: readonly string[], onLine: (line: string) => void): Promise<SupervisedProgram> {
+  async run(program: Program, onLine: (line: string) => void): Promise<SupervisedProgram> {
     const record: ProgramRecord = { started: Promise.withResolvers(), exited: Promise.withResolvers(), onLine };
     const id = this.#programs.push(record) - 1;
-    this.#order({ kind: "run", id, args });
+    this.#order({ kind: "run", id, program });
     return {
       pid: await record.started.promise,
       exited: record.exited.promise,

@@ -5,7 +5,7 @@
 import { startChain } from "./chain.ts";
 import { startEngine } from "./engine.ts";
 import { jsonLine, readJsonLines, readLines } from "./lines.ts";
-import type { SupervisorOrder, SupervisorReport } from "./supervisor_protocol.ts";
+import type { Program, SupervisorOrder, SupervisorReport } from "./supervisor_protocol.ts";
 
 /** From a program's SIGTERM, when all ends, to its SIGKILL. */
 const PROGRAM_ENDS_WITHIN_MS = 5_000;
@@ -76,9 +76,10 @@ function lose(reason: string): void {
   void end(1);
 }
 
-function run(id: number, args: readonly string[]): void {
+function run(id: number, { args, cwd }: Program): void {
   const program = new Deno.Command(Deno.execPath(), {
     args: [...args],
+    ...(cwd !== undefined && { cwd }),
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -110,7 +111,7 @@ Deno.addSignalListener("SIGTERM", () => void end(0));
 
 for await (const order of readJsonLines<SupervisorOrder>(Deno.stdin.readable)) {
   if (order.kind === "begin") void begin(order);
-  if (order.kind === "run") run(order.id, order.args);
+  if (order.kind === "run") run(order.id, order.program);
   if (order.kind === "signal") programs.get(order.id)?.kill(order.signal);
 }
 await end(0);

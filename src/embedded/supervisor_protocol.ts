@@ -9,9 +9,17 @@ export type SupervisorOrder =
     readonly chain: Omit<ChainOptions, "signal">;
     readonly engine: Pick<EngineOptions, "path" | "port" | "maxMemoryBytes">;
   }
-  /** Starts Deno with `args` as one more part. */
-  | { readonly kind: "run"; readonly id: number; readonly args: readonly string[] }
+  /** Starts Deno as one more part. */
+  | { readonly kind: "run"; readonly id: number; readonly program: Program }
   | { readonly kind: "signal"; readonly id: number; readonly signal: Deno.Signal };
+
+/** A program that Deno runs. */
+export interface Program {
+  /** Arguments of Deno, e.g. `["run", "--allow-net", "main.ts"]`. */
+  readonly args: readonly string[];
+  /** Its working directory; the owner's when absent. */
+  readonly cwd?: string;
+}
 
 /** Where the chain is. */
 export interface ChainEndpoint {

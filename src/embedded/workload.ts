@@ -72,6 +72,11 @@ export class Workload {
     }
   }
 
+  /** Names of the contracts deployed so far, by address. */
+  get contracts(): ReadonlyMap<string, string> {
+    return new Map(Array.from(this.#addresses, ([name, address]) => [address, name]));
+  }
+
   async #meet(): Promise<void> {
     this.#accounts = await this.#ask<string[]>("eth_accounts");
     const genesis = await this.#ask<{ timestamp: string }>("eth_getBlockByNumber", "0x0", false);

@@ -14,7 +14,7 @@ const { pid, chain, engine, run } = await (async () => {
     run: supervisor.run.bind(supervisor),
   };
 })();
-const program = await run(["eval", "setInterval(() => {}, 60_000)"], () => {});
+const program = await run({ args: ["eval", "setInterval(() => {}, 60_000)"] }, () => {});
 await Deno.stdout.write(new TextEncoder().encode(JSON.stringify([pid, chain.pid, engine.pid, program.pid])));
 Deno.stdout.close();
 await program.exited;

@@ -78,7 +78,7 @@ Deno.test("run() passes on what a program prints and how it ended", () =>
     await using supervisor = await open(path);
     const lines: string[] = [];
     const program = `console.log("to stdout"); console.error("to stderr"); Deno.exit(7);`;
-    const run = await supervisor.run(["eval", program], (line) => lines.push(line));
+    const run = await supervisor.run({ args: ["eval", program] }, (line) => lines.push(line));
     assert.deepEqual(await run.exited, { code: 7 });
     assert.deepEqual(lines.sort(), ["to stderr", "to stdout"]);
   }));
@@ -86,7 +86,7 @@ Deno.test("run() passes on what a program prints and how it ended", () =>
 Deno.test("signal() reaches a program; one that has ended is left alone", () =>
   withDirectory(async (path) => {
     await using supervisor = await open(path);
-    const run = await supervisor.run(["eval", "setInterval(() => {}, 60_000)"], () => {});
+    const run = await supervisor.run({ args: ["eval", "setInterval(() => {}, 60_000)"] }, () => {});
     run.signal("SIGKILL");
     assert.deepEqual(await run.exited, { signal: "SIGKILL" });
     run.signal("SIGKILL");
@@ -106,7 +106,7 @@ Deno.test("stop() ends programs with SIGTERM before it ends what they use", () =
       console.log("listening");
       setInterval(() => {}, 60_000);`;
     const listening = Promise.withResolvers<void>();
-    const run = await supervisor.run(["eval", program], () => listening.resolve());
+    const run = await supervisor.run({ args: ["eval", program] }, () => listening.resolve());
     await listening.promise;
     await supervisor.stop();
     assert.deepEqual(await run.exited, { code: 42 });
