@@ -118,11 +118,17 @@ export function recordLine(
     gas_used: known.receipt ? exact(record.gasUsed) : null,
     rows: record.rows,
     frames: record.frames,
-    access_mismatch: record.accessMismatch,
+    access_mismatch: Object.fromEntries(
+      Object.entries(record.accessMismatch).map(([name, count]) => [snakeCase(name), count]),
+    ),
     notes: record.notes,
     ...violations.length > 1 ? { violations } : {},
   });
   return `${text}\n`;
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 function exact(value: number | bigint | undefined): number | string | null {

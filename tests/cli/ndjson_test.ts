@@ -106,7 +106,7 @@ Deno.test("recordLine() writes null for what is not known, and violations when t
     gasUsed: 30000,
     rows: 1,
     frames: 1,
-    accessMismatch: {},
+    accessMismatch: { setColdGasWarm: 1 },
     notes: [],
     aggregateRows: 2,
     structlogChecksum: 0n,
@@ -119,6 +119,7 @@ Deno.test("recordLine() writes null for what is not known, and violations when t
   assert.equal(alone.gas_used, 30000);
   assert.equal(alone.refund_counter, null);
   assert.equal(alone.refund_applied, null);
+  assert.deepEqual(alone.access_mismatch, { set_cold_gas_warm: 1 });
   assert.equal(alone.root_gas, String(2n ** 60n));
   assert.ok(!("violations" in alone));
   const violations = [{ identity: "R3", detail: "a" }, { identity: "F6", detail: "b", index: 3 }];
