@@ -120,8 +120,12 @@ class Watch {
 
   /** Bytes came. */
   arrived(): void {
-    this.#seen = true;
     this.#dueMs = Math.min(this.#endMs, performance.now() + this.#limits.stallMs);
+    if (this.#seen) return;
+    this.#seen = true;
+    // From here on silence counts, which may be due before the first byte was.
+    clearTimeout(this.#timer);
+    this.#arm();
   }
 
   stop(): void {

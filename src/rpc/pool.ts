@@ -116,7 +116,11 @@ class Pool implements NodePool {
     this.#heads = new HeadBook(options.rpc.lag, nodes.length, () => clock.epochMs());
     const heads = this.#heads;
     const seen = (node: PoolNode, head: HeadFacts) => this.#seen(node, head);
-    this.#upkeep = new Upkeep({ options, nodes, clock, direct, grants, heads, seen, changed, signal });
+    const nodeChanged = () => {
+      this.#changed();
+      grants.dispatch();
+    };
+    this.#upkeep = new Upkeep({ options, nodes, clock, direct, grants, heads, seen, changed: nodeChanged, signal });
     this.#retries = new RetryBudget(options.rpc.retry);
     this.#hedges = new HedgeBudget(options.rpc.hedge.ratio);
     const [retries, hedges] = [this.#retries, this.#hedges];

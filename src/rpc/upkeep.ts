@@ -31,7 +31,7 @@ export interface UpkeepContext {
   readonly grants: Grants;
   readonly heads: HeadBook;
   readonly seen: (node: PoolNode, head: HeadFacts) => void;
-  /** Something about capacity changed. */
+  /** A node can do more or less than before. */
   readonly changed: () => void;
   readonly signal: AbortSignal;
 }
@@ -316,6 +316,8 @@ export class Upkeep {
         this.#outages.set(callClass, { sinceMs, repeat: again() });
       });
     this.#outages.set(callClass, { sinceMs, repeat: again() });
+    // It was seen dead: its next sign of life is a return.
+    for (const node of nodes) if (node.connection.state === "open") this.#dead.add(node);
     emit({ kind: "rpc_outage", network: options.name, class: callClass, over: false, seconds: 0, reasons: reason });
     this.#capResets(now);
     return true;
@@ -445,7 +447,6 @@ export class Upkeep {
       const minority = [...found.keys()].filter((node) => node.forked);
       if (minority.length > 0) await this.#checkFinalized(asked, minority);
     }
-    this.#context.grants.dispatch();
     this.#context.changed();
   }
 

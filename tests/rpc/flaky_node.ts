@@ -254,9 +254,11 @@ class Server implements FlakyNode {
           : `HTTP/1.1 200 OK\r\ncontent-length: ${bytes.length}\r\n\r\n`;
         const part = bytes.subarray(0, whole.bytes);
         await writeAll(connection, encoder.encode(head));
-        if (chunked) await writeAll(connection, encoder.encode(`${part.length.toString(16)}\r\n`));
+        // An empty chunk would be the end of the body.
+        const framed = chunked && part.length > 0;
+        if (framed) await writeAll(connection, encoder.encode(`${part.length.toString(16)}\r\n`));
         await writeAll(connection, part);
-        if (chunked) await writeAll(connection, encoder.encode("\r\n"));
+        if (framed) await writeAll(connection, encoder.encode("\r\n"));
         if (whole.kind === "stall") await this.#release.promise;
         return false;
       }
@@ -387,6 +389,8 @@ class Input {
         this.#held = this.#held.slice(end + 4);
         return text.slice(0, end);
       }
+      // Something that is not HTTP, such as the beginning of TLS.
+      if (this.#held.length > 0 && this.#held[0]! < 32) return undefined;
       if (!await this.#more()) return undefined;
     }
   }
