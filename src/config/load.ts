@@ -52,7 +52,7 @@ export function parseConfig(text: string, file: string, readEnv: ReadEnv): Loade
   const missing = fillEnvironment(document, readEnv, secrets, (offset) => `${file}:${lines.linePos(offset).line}`);
   if (missing.length > 0) throw new ConfigError(missing);
 
-  const parsed = configSchema.safeParse(document.toJS() ?? {});
+  const parsed = configSchema.safeParse(withoutEmpty(document.toJS() ?? {}));
   if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap((issue) => describeIssue(issue, lineOf)));
   const { errors, warnings } = checkRelations(parsed.data, lineOf);
   if (errors.length > 0) throw new ConfigError(errors);
@@ -69,6 +69,15 @@ export async function loadConfig(path: string, readEnv: ReadEnv): Promise<Loaded
     throw new ConfigError([`${path}: Cannot read the configuration: ${reason}`]);
   }
   return parseConfig(text, path, readEnv);
+}
+
+/** A key without a value (all below it is commented out) counts as absent. */
+function withoutEmpty(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutEmpty);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).filter(([, inner]) => inner !== null).map(([name, inner]) => [name, withoutEmpty(inner)]),
+  );
 }
 
 const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g;

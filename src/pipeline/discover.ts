@@ -43,6 +43,8 @@ export interface DiscoverNetwork {
   readonly verifyDelayMs?: number;
   /** Hears of blocks that left the chain, so that their rows can be removed once the replacement is durable. */
   readonly orphaned: (blocks: readonly LeftBlock[]) => void;
+  /** What its leader does besides. */
+  readonly chores: (direction: Direction) => Observable<never>;
 }
 
 /** What the leader of a direction did. */
@@ -67,7 +69,8 @@ export function lead(
   return offices.pipe(
     leaderGate((office: Office | undefined) => office, (office) => {
       const leader = new Leader(network, direction, office);
-      return concat(leader.reconciled(), direction === "forwards" ? leader.forwards() : leader.backwards());
+      const blocks = direction === "forwards" ? leader.forwards() : leader.backwards();
+      return merge(concat(leader.reconciled(), blocks), network.chores(direction));
     }),
   );
 }

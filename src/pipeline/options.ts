@@ -13,7 +13,7 @@ const TRACE_PROCESSORS: Readonly<Record<string, TraceTable>> = {
   transaction_structlog_agg: "structlog_agg",
 };
 /** From this many recoveries on a task is run alone. */
-const ALONE_AFTER_RECOVERIES = 2;
+export const ALONE_AFTER_RECOVERIES = 2;
 /** Most settlements in one message to the queue. */
 const ACK_BATCH = 200;
 
@@ -100,4 +100,19 @@ export function storageConnection(config: Config): StorageConnection {
     requestTimeoutMs: clickhouse.timeout,
     settings: { ...CLICKHOUSE_SETTINGS, ...clickhouse.settings },
   };
+}
+
+/** Wait before a full disk is tried again. */
+const RECHECK_MS = 1_000;
+
+/** The spill directory. */
+export function spillOptions(config: Config) {
+  const { directory, maxBytes, segmentBytes } = config.sink.spill;
+  const { retry, breaker } = sinkOptions(config, 1);
+  return { directory, maxBytes, segmentBytes, recheckMs: RECHECK_MS, retry, breaker };
+}
+
+/** Which backend the queue has. */
+export function queueTarget(config: Config) {
+  return { url: config.queue.url, prefix: config.queue.prefix };
 }

@@ -39,7 +39,12 @@ class RemoteSpill implements SpillPort {
   }
 
   /** Claims are the main isolate's: it asks the spill itself. */
-  ready(): Promise<void> {
+  drained(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** As {@linkcode drained}. */
+  room(): Promise<void> {
     return Promise.resolve();
   }
 

@@ -2,31 +2,20 @@
  * Work: queue → trace → decode → encode → sink → settle. A lane pulls a task when it is free, and is free again when
  * the sink has accepted the rows; the lease settles when they are durable.
  */
-import {
-  concat,
-  defer,
-  filter,
-  finalize,
-  firstValueFrom,
-  from,
-  fromEvent,
-  ignoreElements,
-  type Observable,
-  takeUntil,
-} from "rxjs";
-import { classified } from "../errors.ts";
+import { concat, defer, filter, finalize, from, ignoreElements, type Observable, type Subscription } from "rxjs";
+import { classified, PipelineError } from "../errors.ts";
 import { forkOfBlock } from "../ethereum/forks.ts";
 import { lanes } from "../flow/lanes.ts";
 import type { CallClass, NodePool, Outcome, Priority } from "../rpc/port.ts";
-import type { Lease, Task, TaskClass, WorkQueue } from "../stages/queue/port.ts";
-import type { SpillPort, TraceTable } from "../stages/sink/port.ts";
+import { Claims } from "../stages/queue/claims.ts";
+import type { Lease, Task, TaskClass, TaskKind, WorkQueue } from "../stages/queue/port.ts";
+import type { TraceTable } from "../stages/sink/port.ts";
 import { traceReads } from "../stages/trace/method.ts";
 import { emit } from "../telemetry/emit.ts";
 import type { BlockCache, TracedBlock } from "./block_cache.ts";
 import type { EvidenceStore } from "./evidence.ts";
 import type { Prediction } from "./plan.ts";
 import { RELEASE_MS, settlementOf, type TaskEnd } from "./settlement.ts";
-import type { Slots } from "./slots.ts";
 import {
   type Evidence,
   type JobResults,
@@ -54,29 +43,41 @@ export interface WorkNetwork {
   readonly forks?: Readonly<Record<string, number>>;
   /** Name of the fork that a node says it is on, for chains that no table knows. */
   readonly nodeFork: () => Promise<string | undefined>;
-  /** Tasks that need no trace. */
-  readonly others: { readonly simple: OtherWork; readonly verify: OtherWork };
+  /** Tasks that need no trace, by kind. */
+  readonly others: Readonly<Partial<Record<TaskKind, OtherWork>>>;
 }
 
 /** What all networks of a process share. */
 export interface WorkProcess {
   readonly workers: Workers;
-  readonly slots: Slots;
-  readonly spill: SpillPort;
+  /** From this many recoveries on a task runs while nothing else does. */
+  readonly aloneAfterRecoveries: number;
+  /** Resolves when rows of another task may be taken: within the budget, with room on disk. */
+  readonly ready: (signal: AbortSignal) => Promise<void>;
   readonly evidence: EvidenceStore;
   readonly policy: "enforce" | "record" | "off";
   readonly trace: {
     readonly method: "auto" | "block" | "transaction";
     readonly blockStructlogs: number;
     readonly returnData: boolean;
-    readonly maxBytes?: number;
-    readonly maxStructlogs?: number;
+    readonly maxBytes?: number | undefined;
+    readonly maxStructlogs?: number | undefined;
   };
   readonly evidenceBytes: number;
 }
 
+/** A task of a kind that this version does not know: another version of the program shares the queue. */
+export class UnknownTaskError extends PipelineError {
+  readonly code = "task_kind_unknown";
+  readonly disposition = "retry";
+
+  constructor(kind: string) {
+    super(`Cannot run a task of kind ${kind}: this process does not know it; run one version of the program per queue`);
+  }
+}
+
 /** How a turn of a lane ended; settlement follows when the rows are durable. */
-export type TurnOutcome = "accepted" | "idle";
+export type TurnOutcome = "accepted" | "drained";
 
 /** How long an answer about a block is of use. */
 const READ_WITHIN_MS = 30_000;
@@ -92,63 +93,73 @@ const PRIORITIES: Readonly<Record<TaskClass, Priority>> = {
   verify_backwards: "verify",
 };
 
-/** Runs one network's tasks until `drain` is aborted, then completes when the last one is settled. */
-export function work(network: WorkNetwork, process: WorkProcess, drain: AbortSignal): Observable<TurnOutcome> {
+/** Runs tasks of all networks until `drain` is aborted, then completes when the last one is settled. */
+export function work(
+  networks: ReadonlyMap<string, WorkNetwork>,
+  process: WorkProcess,
+  drain: AbortSignal,
+): Observable<TurnOutcome> {
   return defer(() => {
     const abort = new AbortController();
     const settling = new Set<Promise<void>>();
-    const cycle = () => from(turn(new Lane(network, process, settling, abort.signal), drain));
+    const lanesOf = new Map(
+      [...networks].map(([name, network]) => [name, new Lane(network, process, settling, abort.signal)]),
+    );
+    const capacity = new Capacities([...networks.values()]);
+    const claims = new Claims(
+      [...networks.values()].map(({ queue }) => queue),
+      (name) => capacity.of(name),
+      process.aloneAfterRecoveries,
+    );
+    const count = process.workers.lanes;
+    let busy = 0;
+    const turn = async (): Promise<TurnOutcome> => {
+      await process.ready(drain);
+      const lease = await claims.next(drain);
+      if (lease === undefined) return "drained";
+      emit({ kind: "lanes_busy", busy: ++busy, lanes: count });
+      try {
+        await lanesOf.get(lease.task.network)!.run(lease);
+      } finally {
+        emit({ kind: "lanes_busy", busy: --busy, lanes: count });
+      }
+      return "accepted";
+    };
     return concat(
-      lanes(process.slots.limit, cycle, drain),
-      defer(() => Promise.all(settling)).pipe(ignoreElements()),
-    ).pipe(finalize(() => abort.abort(new DOMException("the lanes have ended", "AbortError"))));
+      lanes(count, () => from(turn()), drain),
+      defer(() => settled(settling)).pipe(ignoreElements()),
+    ).pipe(finalize(() => {
+      capacity[Symbol.dispose]();
+      abort.abort(new DOMException("the lanes have ended", "AbortError"));
+    }));
   });
 }
 
-/** One turn of one lane: wait until something may be claimed, claim one task, run it until the sink has its rows. */
-async function turn(lane: Lane, drain: AbortSignal): Promise<TurnOutcome> {
-  const { network, process } = lane;
-  const slot = await freeSlot(network, process, drain);
-  if (slot === undefined) return "idle";
-  try {
-    const [lease] = await network.queue.fetch(1);
-    if (lease !== undefined) {
-      tellLanes(process.slots);
-      await lane.run(lease);
-      return "accepted";
-    }
-  } finally {
-    slot[Symbol.dispose]();
-    tellLanes(process.slots);
+/** Waits until nothing is left, also of what is added meanwhile. */
+async function settled(settling: ReadonlySet<Promise<void>>): Promise<void> {
+  while (settling.size > 0) await Promise.all(settling);
+}
+
+/** Which networks a task may be claimed for: those with a node that can serve it. */
+class Capacities implements Disposable {
+  readonly #available = new Map<string, boolean>();
+  readonly #subscriptions: Subscription[];
+
+  constructor(networks: readonly WorkNetwork[]) {
+    this.#subscriptions = networks.map((network) => {
+      const needed: CallClass = network.tables.length > 0 ? "trace" : "receipts";
+      return network.pool.capacity.pipe(filter((capacity) => capacity.class === needed)).subscribe((capacity) => {
+        this.#available.set(network.name, capacity.available);
+      });
+    });
   }
-  await network.queue.idle(drain);
-  return "idle";
-}
 
-function tellLanes(slots: Slots): void {
-  emit({ kind: "lanes_busy", busy: slots.busy, lanes: slots.limit });
-}
+  of(network: string): number {
+    return this.#available.get(network) === true ? Number.MAX_SAFE_INTEGER : 0;
+  }
 
-/** Waits for a node that can serve, for room in the spill, and for a slot, in this order. `undefined`: drained. */
-async function freeSlot(
-  network: WorkNetwork,
-  process: WorkProcess,
-  drain: AbortSignal,
-): Promise<Disposable | undefined> {
-  try {
-    const needed: CallClass = network.tables.length > 0 ? "trace" : "receipts";
-    await firstValueFrom(
-      network.pool.capacity.pipe(
-        filter((capacity) => capacity.class === needed && capacity.available),
-        takeUntil(fromEvent(drain, "abort")),
-      ),
-      { defaultValue: undefined },
-    );
-    await process.spill.ready(drain);
-    return await process.slots.acquire(drain);
-  } catch (error) {
-    if (drain.aborted) return undefined;
-    throw error;
+  [Symbol.dispose](): void {
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
 }
 
@@ -181,14 +192,18 @@ class Lane {
   #other(lease: Lease): { accepted: Promise<void>; end: Promise<TaskEnd> } {
     const { task } = lease;
     const waiting = lease.waiting();
-    const doing = this.network.others[task.kind === "verify" ? "verify" : "simple"](lease).finally(() =>
-      waiting[Symbol.dispose]()
-    );
+    const doing = this.#doOther(lease).finally(() => waiting[Symbol.dispose]());
     const end = doing.then(
       (): TaskEnd => ({ task, results: [], complete: true }),
       (error): TaskEnd => ({ task, results: [], error: plainError(error) }),
     );
     return { accepted: end.then(() => {}), end };
+  }
+
+  async #doOther(lease: Lease): Promise<void> {
+    const run = this.network.others[lease.task.kind];
+    if (run === undefined) throw new UnknownTaskError(lease.task.kind);
+    await run(lease);
   }
 
   #trace(lease: Lease): { accepted: Promise<void>; end: Promise<TaskEnd> } {

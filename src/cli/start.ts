@@ -1,0 +1,101 @@
+/** `start`: runs the processor with a configuration. */
+import { loadConfig } from "../config/load.ts";
+import { classified } from "../errors.ts";
+import { runProcess } from "../pipeline/process.ts";
+import { subscribe } from "../telemetry/emit.ts";
+import { emit } from "../telemetry/emit.ts";
+import { logReader } from "../telemetry/logs.ts";
+import { Metrics } from "../telemetry/metrics.ts";
+import { Progress, showProgress } from "../telemetry/progress.ts";
+import { serveTelemetry } from "../telemetry/server.ts";
+import { type Command, type CommandIo, readFlags } from "./command.ts";
+
+const HELP = `Usage: main.ts start [--config FILE]
+
+Runs the processor: follows the head, backfills, traces, proves and stores, as the configuration says.
+
+  --config FILE   the configuration (default: config.yaml)
+
+SIGINT or SIGTERM drains: nothing more is claimed, what is in hand is finished and flushed. A second signal aborts.
+Exit 0: drained. Exit 1: it cannot go on; the last line says why. Exit 2: wrong arguments or configuration.`;
+
+/** Lines of progress where stdout is no terminal. */
+const LINE_MS = 60_000;
+/** The exit code of a process that a spinning worker ended. */
+const SPINNING_EXIT = 70;
+
+async function run(args: readonly string[], io: CommandIo): Promise<number> {
+  const { flags } = readFlags(args, { config: "text" });
+  const path = flags.config ?? "config.yaml";
+  let loaded;
+  try {
+    loaded = await loadConfig(path, (name) => Deno.env.get(name));
+  } catch (error) {
+    io.stderr(classified(error).message);
+    return 2;
+  }
+  const { config, secrets, warnings } = loaded;
+  const hidden = new Set(
+    [...secrets, config.clickhouse.password, config.api.token ?? ""].filter((secret) => secret !== ""),
+  );
+  using closing = new DisposableStack();
+  const encoder = new TextEncoder();
+  closing.use(
+    subscribe(logReader({
+      ...config.telemetry.log,
+      secrets: hidden,
+      write: (line) => void Deno.stderr.writeSync(encoder.encode(line)),
+    })),
+  );
+  const metrics = new Metrics();
+  closing.use(subscribe(metrics.read));
+  const progress = new Progress(() => performance.now());
+  closing.use(subscribe(progress.read));
+  for (const text of warnings) emit({ kind: "configuration_warning", text });
+
+  const drain = new AbortController();
+  const abort = new AbortController();
+  const onSignal = (signal: string) => {
+    if (drain.signal.aborted) return abort.abort();
+    emit({ kind: "process_draining", signal });
+    drain.abort();
+  };
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    const listener = () => onSignal(name);
+    Deno.addSignalListener(name, listener);
+    closing.defer(() => Deno.removeSignalListener(name, listener));
+  }
+  const onAbort = () => onSignal("abort");
+  io.signal.addEventListener("abort", onAbort);
+  closing.defer(() => io.signal.removeEventListener("abort", onAbort));
+
+  let notReady: () => readonly string[] = () => ["starting"];
+  const address = config.telemetry.address;
+  const server = address === undefined ? undefined : serveTelemetry(address, () => metrics.text(), () => notReady());
+  try {
+    await runProcess(
+      config,
+      { drain: drain.signal, abort: abort.signal, endProcess: () => Deno.exit(SPINNING_EXIT) },
+      (process) => {
+        notReady = () => drain.signal.aborted ? ["draining"] : process.notReady();
+        const terminal = Deno.stdout.isTerminal();
+        const how = config.telemetry.progress === "auto" ? terminal ? "bar" : "lines" : config.telemetry.progress;
+        if (how === "off") return;
+        const write = (text: string) => void Deno.stdout.writeSync(encoder.encode(text));
+        const columns = terminal ? Deno.consoleSize().columns : 100;
+        closing.use(showProgress(progress, { terminal: how === "bar", columns, write }, LINE_MS));
+      },
+    );
+    return 0;
+  } catch (error) {
+    const failure = classified(error);
+    let text = failure.message;
+    for (const secret of hidden) text = text.replaceAll(secret, "[redacted]");
+    io.stderr(text);
+    return 1;
+  } finally {
+    await server?.[Symbol.asyncDispose]();
+  }
+}
+
+export const command: Command = { name: "start", summary: "run the processor with a configuration", help: HELP, run };

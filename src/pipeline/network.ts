@@ -1,0 +1,232 @@
+/** One network's pipeline: its pool, queue, ledger and streams, from its part of the configuration. */
+import { ignoreElements, map, merge, Observable, startWith, switchMap } from "rxjs";
+import type { Config, NetworkConfig } from "../config/schema.ts";
+import { classified } from "../errors.ts";
+import { abortable } from "../flow/abortable.ts";
+import { pause } from "../flow/pause.ts";
+import { openNodePool } from "../rpc/pool.ts";
+import type { NodePool } from "../rpc/port.ts";
+import type { Direction, Ledger } from "../stages/gate/ledger.ts";
+import { leadership } from "../stages/gate/leadership.ts";
+import { Limiter } from "../stages/gate/limiter.ts";
+import { highestAllowed } from "../stages/gate/limiter_query.ts";
+import type { WorkQueue, WorkQueues } from "../stages/queue/port.ts";
+import type { Sink, SqlDatabase } from "../stages/sink/port.ts";
+import { Chain } from "../stages/source/chain.ts";
+import { nodeFork } from "../stages/source/node_fork.ts";
+import { emit } from "../telemetry/emit.ts";
+import { BlockCache } from "./block_cache.ts";
+import { type DiscoverNetwork, lead } from "./discover.ts";
+import { openLedger } from "./ledger_store.ts";
+import { writeLedger } from "./ledger_writer.ts";
+import { poolOptions, processorsOf, tablesOf } from "./options.ts";
+import { removeBlock } from "./orphan_rows.ts";
+import { Orphans } from "./orphans.ts";
+import { Prediction } from "./plan.ts";
+import { storeTransactions } from "./simple_transactions.ts";
+import type { WorkNetwork } from "./work.ts";
+
+/** What the networks of a process share. */
+export interface NetworkSurroundings {
+  readonly config: Config;
+  readonly queues: WorkQueues;
+  readonly database: SqlDatabase;
+  /** Of the main isolate, for small tables. */
+  readonly sink: Sink;
+  /** Identity of the process among the leaders. */
+  readonly holder: string;
+}
+
+/** How often the checkpoint is told and orphaned rows are looked for. */
+const CHORES_MS = 2_000;
+/** How long one question about the node's fork may take. */
+const FORK_WITHIN_MS = 10_000;
+
+/** An open network. */
+export class Network implements AsyncDisposable {
+  readonly name: string;
+  readonly ledger: Ledger;
+  readonly #config: NetworkConfig;
+  readonly #surroundings: NetworkSurroundings;
+  readonly #chain: Chain;
+  readonly #blocks: BlockCache;
+  readonly #prediction = new Prediction();
+  #nodeFork: Promise<string | undefined> | undefined;
+
+  private constructor(
+    config: NetworkConfig,
+    surroundings: NetworkSurroundings,
+    readonly pool: NodePool,
+    readonly queue: WorkQueue,
+  ) {
+    this.name = config.name;
+    this.#config = config;
+    this.#surroundings = surroundings;
+    this.#chain = new Chain(pool);
+    this.#blocks = new BlockCache(this.#chain);
+    this.ledger = openLedger(config.name, surroundings.database, surroundings.sink);
+  }
+
+  /** Opens pool and queue; nothing runs yet. */
+  static async open(config: NetworkConfig, surroundings: NetworkSurroundings): Promise<Network> {
+    const pool = openNodePool(poolOptions(config));
+    try {
+      return new Network(config, surroundings, pool, await surroundings.queues.open(config.name));
+    } catch (error) {
+      await pool[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Leads where it is elected, writes the ledger, and cleans up after reorgs. Ends when unsubscribed. */
+  discover(): Observable<never> {
+    const { mode } = this.#config;
+    const directions: readonly Direction[] = mode === "both" ? ["forwards", "backwards"] : [mode];
+    const orphans = this.#orphans();
+    const network = this.#discoverNetwork(orphans);
+    return merge(
+      writeLedger({ name: this.name, queue: this.queue, ledger: this.ledger, processors: network.processors }),
+      ...directions.map((direction) => lead(network, direction, this.#offices(direction))),
+    ).pipe(ignoreElements());
+  }
+
+  /** What the lanes of the process need to work on its tasks. */
+  work(): WorkNetwork {
+    const { forks, chainId } = this.#config;
+    return {
+      name: this.name,
+      chainId,
+      pool: this.pool,
+      queue: this.queue,
+      blocks: this.#blocks,
+      prediction: this.#prediction,
+      tables: tablesOf(this.#config),
+      ...(Object.keys(forks).length === 0 ? {} : { forks }),
+      nodeFork: () => this.#askedFork(),
+      others: {
+        simple: (lease) => storeTransactions(lease, this.#blocks, this.#surroundings.sink),
+      },
+    };
+  }
+
+  /** Why nothing is claimed for it; empty when something may be. */
+  notReady(): readonly string[] {
+    const states = this.pool.nodes();
+    const usable = states.some((node) => node.condition === "ready" || node.condition === "lagging");
+    if (usable) return [];
+    return [`${this.name}: no node can serve: ${states.map((node) => `${node.name} is ${node.condition}`).join(", ")}`];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.queue.close();
+    await this.pool[Symbol.asyncDispose]();
+  }
+
+  #askedFork(): Promise<string | undefined> {
+    this.#nodeFork ??= nodeFork(this.pool, { priority: "process", withinMs: FORK_WITHIN_MS }).catch(
+      (error: unknown) => {
+        this.#nodeFork = undefined;
+        throw error;
+      },
+    );
+    return this.#nodeFork;
+  }
+
+  /** Terms of office; each reconnection to the queue counts as a new term, since the queue may have forgotten work. */
+  #offices(direction: Direction) {
+    const { holder, config } = this.#surroundings;
+    const reconnections = new Observable<void>((subscriber) => {
+      const listening = this.queue.onReconnect(() => subscriber.next());
+      return () => listening[Symbol.dispose]();
+    });
+    return leadership(this.queue, direction, holder, { renewMs: config.queue.leader.renew }).pipe(
+      switchMap((term) => reconnections.pipe(startWith(undefined), map(() => term.office))),
+    );
+  }
+
+  /** What a leader does besides: the checkpoint of its direction, and forwards the rows of orphaned blocks. */
+  #chores(direction: Direction, orphans: Orphans): Observable<never> {
+    return abortable<never>(async (signal) => {
+      let loaded = false;
+      while (!signal.aborted) {
+        try {
+          await this.#tellCheckpoint(direction);
+          if (direction === "forwards") {
+            const bounds = await this.ledger.bounds();
+            if (!loaded && bounds !== undefined) await orphans.load(bounds.highest - this.#config.reorg.maxDepth);
+            loaded = true;
+            await orphans.sweep();
+          }
+        } catch (error) {
+          const { code, message } = classified(error);
+          emit({ kind: "discover_failed", network: this.name, direction, code, message });
+        }
+        await pause(CHORES_MS, signal);
+      }
+    });
+  }
+
+  async #tellCheckpoint(direction: Direction): Promise<void> {
+    const bounds = await this.ledger.bounds();
+    if (bounds === undefined) return;
+    const [first] = await this.ledger.open(direction, -1, 1);
+    if (direction === "forwards") {
+      const checkpoint = first === undefined ? bounds.highest : first.blockNumber - 1;
+      emit({
+        kind: "checkpoint",
+        network: this.name,
+        direction,
+        blockNumber: checkpoint,
+        distance: bounds.highest - checkpoint,
+      });
+    } else {
+      const distance = Math.max(0, bounds.lowest - this.#config.backfill.floor);
+      emit({ kind: "checkpoint", network: this.name, direction, blockNumber: bounds.lowest, distance });
+    }
+  }
+
+  #discoverNetwork(orphans: Orphans): DiscoverNetwork {
+    const { startBlock, confirmations, backfill, blockTime, window, reorg } = this.#config;
+    const { config } = this.#surroundings;
+    const limiter = this.#limiter();
+    return {
+      name: this.name,
+      pool: this.pool,
+      chain: this.#chain,
+      queue: this.queue,
+      ledger: this.ledger,
+      prediction: this.#prediction,
+      processors: processorsOf(this.#config),
+      ...(startBlock === undefined ? {} : { startBlock }),
+      confirmations,
+      floor: backfill.floor,
+      blockTimeMs: blockTime,
+      window,
+      ...(limiter === undefined ? {} : { limiter }),
+      reorgMaxDepth: reorg.maxDepth,
+      taskStructlogs: config.work.taskStructlogs,
+      orphaned: (blocks) => orphans.add(blocks),
+      chores: (direction) => this.#chores(direction, orphans),
+    };
+  }
+
+  #limiter(): Limiter | undefined {
+    const { limiter } = this.#config;
+    if (limiter === undefined) return undefined;
+    return new Limiter(
+      { refreshMs: limiter.refresh, maxAgeMs: limiter.maxAge },
+      async () => highestAllowed(await this.#surroundings.database.query(limiter.query, { network: this.name })),
+    );
+  }
+
+  #orphans(): Orphans {
+    const { database, config } = this.#surroundings;
+    return new Orphans({
+      network: this.name,
+      ledger: this.ledger,
+      remove: (block) => removeBlock(database, this.name, block, config.clickhouse.cluster),
+      leaseMs: config.queue.lease,
+      now: Date.now,
+    });
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * A process: everything that its networks share, opened in order and closed in reverse. Drain first (nothing more is
+ * claimed, what is in hand is finished), abort when that takes too long.
+ */
+import {
+  defer,
+  EMPTY,
+  fromEvent,
+  ignoreElements,
+  lastValueFrom,
+  merge,
+  NEVER,
+  type Observable,
+  of,
+  switchMap,
+  take,
+  takeUntil,
+  timer,
+} from "rxjs";
+import type { Config } from "../config/schema.ts";
+import { openWorkQueues } from "../stages/queue/open.ts";
+import { openClickHouse } from "../stages/sink/clickhouse.ts";
+import { checkSchema } from "../stages/sink/schema.ts";
+import { openSink } from "../stages/sink/sink.ts";
+import { openSpill } from "../stages/sink/spill.ts";
+import largestVersionSql from "../stages/gate/sql/largest_version.sql" with { type: "text" };
+import { emit } from "../telemetry/emit.ts";
+import { VERSION } from "../version.ts";
+import { EvidenceStore } from "./evidence.ts";
+import { Network } from "./network.ts";
+import {
+  ALONE_AFTER_RECOVERIES,
+  queueOptions,
+  queueTarget,
+  sinkOptions,
+  spillOptions,
+  storageConnection,
+} from "./options.ts";
+import { work, type WorkNetwork } from "./work.ts";
+import { Workers } from "./workers.ts";
+
+/** What starts and ends a process. */
+export interface ProcessSignals {
+  /** Stop claiming, finish what is in hand. */
+  readonly drain: AbortSignal;
+  /** Drop everything now. */
+  readonly abort: AbortSignal;
+  /** Ends the process at once: a trace worker spins. */
+  readonly endProcess: () => void;
+}
+
+/** A process that runs. */
+export interface RunningProcess {
+  /** Why it does not claim; empty when it does. */
+  notReady(): readonly string[];
+  readonly networks: readonly Network[];
+}
+
+/**
+ * Opens everything, runs the roles until drained or aborted, closes everything.
+ *
+ * @param running Called once everything is open.
+ * @throws {PipelineError} with disposition `fatal`: the process cannot go on.
+ */
+export async function runProcess(
+  config: Config,
+  signals: ProcessSignals,
+  running: (process: RunningProcess) => void,
+): Promise<void> {
+  const startedMs = performance.now();
+  await using closing = new AsyncDisposableStack();
+  const database = openClickHouse(storageConnection(config));
+  closing.defer(() => database.close());
+  await checkSchema(database);
+  const spill = closing.use(await openSpill(spillOptions(config), database));
+  spill.start();
+  const workerCount = config.work.workers === 0 ? navigator.hardwareConcurrency : config.work.workers;
+  const worksHere = config.roles.includes("work");
+  const sink = openSink(sinkOptions(config, worksHere ? workerCount + 1 : 1), database, spill);
+  closing.defer(() => sink.drain(config.sink.drain));
+  const queues = await openWorkQueues(
+    queueTarget(config),
+    queueOptions(config, workerCount * config.work.lanes),
+    async (network) => {
+      const [row] = await database.query<{ version: string }>(largestVersionSql, { network });
+      return Number(row?.version ?? 0);
+    },
+  );
+  closing.defer(() => queues.close());
+  const holder = `${crypto.randomUUID()}`;
+  const networks: Network[] = [];
+  for (const network of config.networks) {
+    const surroundings = { config, queues, database, sink, holder };
+    networks.push(closing.use(await Network.open(network, surroundings)));
+  }
+  const roles: Observable<never>[] = [];
+  if (worksHere) {
+    const workers = closing.use(
+      await Workers.open({
+        workers: workerCount,
+        lanes: config.work.lanes,
+        sink: sinkOptions(config, workerCount + 1),
+        storage: storageConnection(config),
+        stallTimeoutMs: config.work.stallTimeout,
+        spill,
+        endProcess: signals.endProcess,
+      }),
+    );
+    const served = new Map<string, WorkNetwork>(networks.map((network) => [network.name, network.work()]));
+    roles.push(
+      work(served, {
+        workers,
+        ready: (signal) => sink.ready(signal),
+        aloneAfterRecoveries: ALONE_AFTER_RECOVERIES,
+        evidence: new EvidenceStore(config.proof.evidenceDirectory, config.proof.evidenceMaxBytes),
+        policy: config.proof.policy,
+        trace: config.trace,
+        evidenceBytes: config.proof.evidenceBytes,
+      }, signals.drain).pipe(ignoreElements()),
+    );
+    closing.defer(() => workers.drain(config.sink.drain));
+  }
+  if (config.roles.includes("discover")) {
+    for (const network of networks) roles.push(network.discover().pipe(takeUntil(aborted(signals.drain))));
+  }
+  emit({ kind: "process_started", version: VERSION, roles: config.roles, networks: networks.map(({ name }) => name) });
+  running({ networks, notReady: () => networks.flatMap((network) => network.notReady()) });
+  // A process whose roles end by themselves stays until it is drained.
+  const untilDrained = defer(() => signals.drain.aborted ? EMPTY : NEVER.pipe(takeUntil(aborted(signals.drain))));
+  const tooLate = aborted(signals.drain).pipe(switchMap(() => timer(config.work.drain)));
+  await lastValueFrom(
+    merge(...roles, untilDrained).pipe(takeUntil(merge(aborted(signals.abort), tooLate))),
+    { defaultValue: undefined },
+  );
+  emit({ kind: "process_stopped", seconds: (performance.now() - startedMs) / 1000 });
+}
+
+/** Emits once: when the signal aborts, or at once if it has. */
+function aborted(signal: AbortSignal): Observable<unknown> {
+  return defer(() => signal.aborted ? of(true) : fromEvent(signal, "abort").pipe(take(1)));
+}
