@@ -62,6 +62,7 @@ import {
   presentCell,
   textCell,
 } from "./checksum";
+import { frameBlock } from "./host";
 import { ADDRESS_TEXT_BYTES, copyPath, putAddress } from "./columns";
 import { OPERATION_NONE } from "./kinds";
 import {
@@ -80,10 +81,6 @@ import {
   P_OP,
   P_OPERATION,
 } from "./state";
-
-/** A block of aggregate rows is full: the host takes it before this returns. */
-
-declare function frameBlock(rows: u32, pathValues: u32, targetBytes: u32): void;
 
 /* Sums of an operation in a frame. Words are those before; what is afterwards is kept as the difference. */
 const S_COUNT = 0; // u32

@@ -29,6 +29,7 @@ import {
   ROW_RETURN,
   ROW_RETURN_NULLS,
 } from "./layout";
+import { structlogBlock } from "./host";
 import { HAS_ERROR, HAS_RETURN_DATA } from "./record";
 import { intHash64, K1, K10, K11, K12, K2, K3, K4, K5, K6, K7, K8, K9, presentCell, textCell } from "./checksum";
 import { isRefundUnknown } from "./refund";
@@ -48,10 +49,6 @@ import {
   P_RETURN_LENGTH,
   P_TEXTS,
 } from "./state";
-
-/** A block of structlog rows is full: the host takes it before this returns. */
-
-declare function structlogBlock(rows: u32, pathValues: u32, returnBytes: u32, errorBytes: u32, callToBytes: u32): void;
 
 let filled: usize = 0;
 let pathValues: usize = 0;

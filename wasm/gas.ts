@@ -45,6 +45,7 @@ import {
   RECORD,
   STACK_HEIGHT,
 } from "./record";
+import { internOperation } from "./host";
 import { account, slotOfSelf, warm } from "./access";
 import { addPlain, addSums } from "./aggregate";
 import { failCall, settleCall, settleCreate, settleLastCall, takeCall, takeCallee, takeCreate } from "./calls";
@@ -101,10 +102,6 @@ import { dropTexts, keepTexts } from "./texts";
 import { byteLength, copyWord, isZero, saturated, word } from "./u256";
 import { violate } from "./violations";
 import { needWords } from "./words";
-
-/** Position in `operations` of the name of an undefined opcode. */
-
-declare function internOperation(address: usize, length: u32): u32;
 
 /** A structlog that opened a frame although it is neither a call nor a create (F5). */
 export const KIND_ODD: i32 = 16;

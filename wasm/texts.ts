@@ -3,12 +3,9 @@
  * nest, so the copies form a stack.
  */
 import { BLOCK_ROWS, ERROR_CAPACITY, RETURN_DATA_CAPACITY, TEXTS, TEXTS_BYTES } from "./layout";
+import { tooLong } from "./host";
 import { ERROR_TEXT, HAS_ERROR, HAS_RETURN_DATA, RECORD, RETURN_TEXT } from "./record";
 import { F, P_ERROR_LENGTH, P_RETURN_LENGTH, P_TEXTS } from "./state";
-
-/** A text does not fit anywhere; the host throws. */
-
-declare function tooLong(bytes: u32, room: u32): void;
 
 let end: usize = TEXTS;
 
