@@ -201,8 +201,11 @@ export function changeDepth(depth: u32): void {
     const isParentNext = load<u32>(F - FRAME_BYTES, F_DEPTH) == depth;
     closeFrame(isParentNext ? flagOfRecord() : -1);
   }
-  if (load<u32>(F, F_DEPTH) >= depth) resolveNext();
-  else if (level + 1 < (MAX_FRAMES as u32)) open(depth);
+  const own = load<u32>(F, F_DEPTH);
+  if (own >= depth) {
+    if (own > depth) violate(F5, D_DEPTH, rows, depth as u64, own as u64);
+    resolveNext();
+  } else if (level + 1 < (MAX_FRAMES as u32)) open(depth);
   else {
     violate(F5, D_DEPTH_LIMIT, rows, depth as u64, MAX_FRAMES as u64);
     resolveNext();
