@@ -54,7 +54,8 @@ interface Facts {
   readonly text: string;
 }
 
-interface Row {
+/** One line of the table; what it names must all fit. */
+export interface Row {
   /** Name, a metric label; the recorded body of the row carries it. */
   readonly reason: string;
   readonly action: Action;
@@ -214,10 +215,10 @@ const TEXT_BYTES = 1_024;
 
 /** Judges a failed call of one node. */
 export function classify(evidence: Evidence, node: string): Failure {
-  const { code, message, detail } = readError(evidence.error);
+  const { code, message } = readError(evidence.error);
   const words = message || evidence.body || evidence.transport || evidence.document || "";
-  const facts: Facts = { evidence, code, text: `${message} ${detail} ${evidence.body ?? ""}`.toLowerCase() };
-  const row = TABLE.find((candidate) => matches(candidate, facts)) ?? UNCLASSIFIED;
+  const facts = factsOf(evidence);
+  const row = rowOf(facts) ?? UNCLASSIFIED;
   const retryAfterMs = readRetryAfter(evidence);
   const capBytes = /exceeded max limit of (\d+)/.exec(facts.text)?.[1];
   return {
@@ -237,6 +238,20 @@ export function classify(evidence: Evidence, node: string): Failure {
       ? { connection: true }
       : {}),
   };
+}
+
+/** The row of {@linkcode TABLE} that judges this evidence; absent: none does. */
+export function judge(evidence: Evidence): Row | undefined {
+  return rowOf(factsOf(evidence));
+}
+
+function factsOf(evidence: Evidence): Facts {
+  const { code, message, detail } = readError(evidence.error);
+  return { evidence, code, text: `${message} ${detail} ${evidence.body ?? ""}`.toLowerCase() };
+}
+
+function rowOf(facts: Facts): Row | undefined {
+  return TABLE.find((candidate) => matches(candidate, facts));
 }
 
 const UNCLASSIFIED: Row = { reason: "unclassified", action: "other" };
