@@ -284,6 +284,27 @@ export const configSchema = z.strictObject({
       "Tasks per second, all processes together; absent: no limit.",
       100,
     ),
+    tls: key(
+      z.record(z.string(), z.union([z.string(), z.boolean()])).optional(),
+      "TLS options of the client (ca, cert, key as PEM text, servername, rejectUnauthorized), for rediss://.",
+      { servername: "redis.internal" },
+    ),
+    sentinel: key(
+      z.strictObject({
+        name: key(z.string(), "Name of the master.", "mymaster"),
+        nodes: key(
+          z.array(z.strictObject({
+            host: key(z.string(), "Host of a sentinel.", "127.0.0.1"),
+            port: key(z.int(), "Its port.", 26379),
+          })).min(1),
+          "The sentinels.",
+        ),
+        username: key(z.string().optional(), "User of the sentinels.", "sentinel"),
+        password: key(z.string().optional(), "Their password.", "${SENTINEL_PASSWORD}"),
+      }).optional(),
+      "Redis Sentinel; of queue.url only user, password and database count then.",
+    ),
+    replicas: key(z.int().min(0).default(0), "Replicas that must have a new leader's token before it leads."),
     keepCompleted: key(duration().prefault("24h"), "How long a completed block is remembered."),
     reconcile: key(duration().prefault("1m"), "Time between reconciliations of ledger and queue."),
   }, "Work between processes."),

@@ -2,6 +2,7 @@
 import type { Config, NetworkConfig } from "../config/schema.ts";
 import type { CallClass } from "../rpc/port.ts";
 import type { NodePoolOptions } from "../rpc/options.ts";
+import type { RedisTarget } from "../stages/queue/redis_connection.ts";
 import type { QueueOptions, TaskClass } from "../stages/queue/port.ts";
 import type { SinkOptions, TraceTable } from "../stages/sink/port.ts";
 import type { StorageConnection } from "../stages/sink/clickhouse.ts";
@@ -113,6 +114,13 @@ export function spillOptions(config: Config) {
 }
 
 /** Which backend the queue has. */
-export function queueTarget(config: Config) {
-  return { url: config.queue.url, prefix: config.queue.prefix };
+export function queueTarget(config: Config): RedisTarget {
+  const { url, prefix, tls, sentinel, replicas } = config.queue;
+  return {
+    url,
+    prefix,
+    replicas,
+    ...(tls === undefined ? {} : { tls }),
+    ...(sentinel === undefined ? {} : { sentinel }),
+  };
 }

@@ -27,8 +27,8 @@ export interface RedisTarget {
   readonly sentinel?: {
     readonly name: string;
     readonly nodes: readonly { readonly host: string; readonly port: number }[];
-    readonly username?: string;
-    readonly password?: string;
+    readonly username?: string | undefined;
+    readonly password?: string | undefined;
   };
   /** Replicas that must have a leader's token before it leads. */
   readonly replicas: number;
