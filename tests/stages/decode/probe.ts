@@ -29,7 +29,8 @@ export * from "./trace";
 
 let built: Promise<WebAssembly.Module> | undefined;
 
-function tellingModule(): Promise<WebAssembly.Module> {
+/** The readers, and semantics that only tell the record. */
+export function tellingModule(): Promise<WebAssembly.Module> {
   built ??= buildModule(new Map([["wasm/trace.ts", TELLING], ["wasm/index.ts", ONLY_READERS]]))
     .then((bytes) => WebAssembly.compile(bytes));
   return built;
