@@ -4,7 +4,7 @@
  */
 import { ChainError } from "./errors.ts";
 import { readLines } from "./lines.ts";
-import { packageDirectory, pinnedVersion } from "./npm_package.ts";
+import { packageDirectory } from "./npm_package.ts";
 
 /** Deno's target triples that anvil is fetched for and this program is tested on. */
 const PLATFORMS: readonly string[] = ["x86_64-unknown-linux-gnu"];
@@ -55,10 +55,9 @@ export async function chainProgram(onDownload: (line: string) => void, signal?: 
       `Cannot run anvil as the dev chain on ${Deno.build.target}: supported is ${PLATFORMS.join(", ")}`,
     );
   }
-  const name = "@foundry-rs/anvil-linux-amd64";
   const wanted = {
-    name,
-    version: pinnedVersion(name),
+    name: "@foundry-rs/anvil-linux-amd64",
+    version: "1.7.1",
     title: "the EVM node anvil",
     downloadBytes: 18.9e6,
     diskBytes: 44.3e6,

