@@ -5,6 +5,9 @@
  */
 import type { Lease, WorkQueue } from "./port.ts";
 
+/** How often a network that had no capacity is looked at again. */
+const CAPACITY_POLL_MS = 250;
+
 /** How many more tasks of a network can be run now; 0 while no node can serve it. */
 export type Capacity = (network: string) => number;
 
@@ -22,7 +25,7 @@ export class Claims {
   readonly #running = new Set<Lease>();
   /** Leases that wait until they can run alone. */
   readonly #alone: Lease[] = [];
-  #pump: Promise<void> | undefined;
+  #pumping = false;
   #wake = new AbortController();
   #turn = 0;
 
@@ -58,11 +61,12 @@ export class Claims {
     drain.addEventListener("abort", leave, { once: true });
     this.#waiting.push(lane);
     this.#wake.abort();
-    this.#pump ??= this.#run().finally(() => this.#pump = undefined);
+    if (!this.#pumping) void this.#run();
     return promise.finally(() => drain.removeEventListener("abort", leave));
   }
 
   async #run(): Promise<void> {
+    this.#pumping = true;
     try {
       while (this.#waiting.length > 0) {
         this.#wake = new AbortController();
@@ -72,6 +76,8 @@ export class Claims {
       }
     } catch (error) {
       for (const lane of this.#waiting.splice(0)) lane.reject(error);
+    } finally {
+      this.#pumping = false;
     }
   }
 
@@ -126,14 +132,23 @@ export class Claims {
       await aborted(wake);
       return;
     }
-    const first = new AbortController();
-    const end = AbortSignal.any([wake, first.signal]);
+    const over = new AbortController();
+    const end = AbortSignal.any([wake, over.signal]);
+    const open = this.#queues.filter(({ network }) => this.#capacity(network) > 0);
+    const waits = open.map((queue) => queue.idle(end));
+    if (open.length < this.#queues.length) waits.push(passed(CAPACITY_POLL_MS, end));
     try {
-      await Promise.race(this.#queues.map((queue) => queue.idle(end)));
+      await Promise.race(waits);
     } finally {
-      first.abort();
+      over.abort();
     }
   }
+}
+
+function passed(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  return Promise.race([promise, aborted(signal)]).finally(() => clearTimeout(timer));
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

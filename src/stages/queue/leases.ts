@@ -324,7 +324,7 @@ export class Leases {
   #end(ending: Ending): Promise<Verdict> {
     const verdict = Promise.withResolvers<Verdict>();
     this.#endings.push({ ending, verdict });
-    this.#sending ??= this.#sendEndings().finally(() => this.#sending = undefined);
+    this.#sending ??= this.#sendEndings();
     return verdict.promise;
   }
 
@@ -339,6 +339,7 @@ export class Leases {
         for (const { verdict } of batch) verdict.reject(error);
       }
     }
+    this.#sending = undefined;
   }
 
   #release(held: Held): void {

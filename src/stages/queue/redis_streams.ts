@@ -223,38 +223,70 @@ class MainConnection {
 }
 
 /**
- * One blocking command at a time on a connection of its own. Whoever waits may stop waiting; the command goes on, and
- * what it brings is kept for the next.
+ * One blocking command at a time on a connection of its own. Whoever waits may stop waiting: the command goes on, and
+ * what it brings when nobody waits any more goes to `unclaimed`.
  */
 class BlockingConnection<T> {
   readonly #client: Redis;
   readonly #command: (client: Redis) => Promise<T | undefined>;
-  #running: Promise<T | undefined> | undefined;
+  readonly #unclaimed: (answer: T) => void;
+  readonly #waiting = new Set<{ resolve(answer: T | undefined): void; reject(error: unknown): void }>();
+  readonly #target: RedisTarget;
+  #running: Promise<void> | undefined;
 
-  constructor(target: RedisTarget, command: (client: Redis) => Promise<T | undefined>) {
+  constructor(
+    target: RedisTarget,
+    command: (client: Redis) => Promise<T | undefined>,
+    unclaimed: (answer: T) => void,
+  ) {
+    this.#target = target;
     this.#client = newClient(target);
     this.#client.on("error", () => {}); // the main connection reports outages
     this.#client.connect().catch(() => {}); // reconnects by itself
     this.#command = command;
+    this.#unclaimed = unclaimed;
   }
 
-  /** The command's answer; `undefined` when it found nothing, after `ms`, or when `signal` aborted. */
-  async wait(ms: number, signal: AbortSignal): Promise<T | undefined> {
-    if (signal.aborted) return undefined;
-    const running = this.#running ??= this.#command(this.#client).catch(() => undefined);
-    const { promise, resolve } = Promise.withResolvers<"over">();
-    const timer = setTimeout(() => resolve("over"), ms);
-    const abort = () => resolve("over");
-    signal.addEventListener("abort", abort);
-    try {
-      const answer = await Promise.race([running, promise]);
-      if (answer === "over") return undefined;
-      this.#running = undefined;
-      return answer as T | undefined;
-    } finally {
+  /**
+   * The command's answer; `undefined` when it found nothing, after `ms`, or when `signal` aborted.
+   *
+   * @throws {QueueAccessError}
+   */
+  wait(ms: number, signal: AbortSignal): Promise<T | undefined> {
+    if (signal.aborted) return Promise.resolve(undefined);
+    const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+    const waiter = { resolve, reject };
+    const leave = () => resolve(undefined);
+    const timer = setTimeout(leave, ms);
+    signal.addEventListener("abort", leave);
+    this.#waiting.add(waiter);
+    this.#running ??= this.#run();
+    return promise.finally(() => {
+      this.#waiting.delete(waiter);
       clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
+      signal.removeEventListener("abort", leave);
+    });
+  }
+
+  async #run(): Promise<void> {
+    let answer: T | undefined;
+    let refused: QueueAccessError | undefined;
+    try {
+      answer = await this.#command(this.#client);
+    } catch (error) {
+      refused = accessError(this.#target, error);
+      if (refused === undefined) { // who waits is released by time: a connection that breaks must not make it spin
+        this.#running = undefined;
+        return;
+      }
     }
+    this.#running = undefined;
+    const [first, ...others] = [...this.#waiting];
+    this.#waiting.clear();
+    if (refused !== undefined) first?.reject(refused);
+    else if (first !== undefined) first.resolve(answer);
+    else if (answer !== undefined) this.#unclaimed(answer);
+    for (const other of others) other.resolve(undefined);
   }
 
   /** A `disconnect` under a blocking command rejects it: it is awaited here, or the process would end by it. */
@@ -288,6 +320,8 @@ class RedisQueue implements WorkQueue {
   #fetching: Promise<unknown> = Promise.resolve();
   #nextMs: number | undefined;
   #retoldAtMs = -Infinity;
+  /** Read when nobody waited any more. */
+  #kept: readonly Completion[] = [];
 
   constructor(
     network: string,
@@ -333,7 +367,7 @@ class RedisQueue implements WorkQueue {
     this.#bell ??= new BlockingConnection(this.#target, async (client) => {
       const rung = await client.bzpopmin(`${this.#prefix}bell`, this.#options.reclaimMs / 1000);
       return rung === null ? undefined : true;
-    });
+    }, () => void this.#ring().catch(() => {})); // for another process
     await this.#bell.wait(ms, AbortSignal.any([signal, this.#closed.signal]));
   }
 
@@ -390,9 +424,12 @@ class RedisQueue implements WorkQueue {
 
   async completions(max: number, signal: AbortSignal): Promise<readonly Completion[]> {
     const over = AbortSignal.any([signal, this.#closed.signal]);
-    this.#tellings ??= new BlockingConnection(this.#target, (client) => this.#readTellings(client, max));
+    this.#tellings ??= new BlockingConnection(this.#target, (client) => this.#readTellings(client, max), (found) => {
+      this.#kept = found;
+    });
     while (!over.aborted) {
-      const again = await this.#retold(max);
+      const again = this.#kept.length > 0 ? this.#kept : await this.#retold(max);
+      this.#kept = [];
       if (again.length > 0) return again;
       const found = await this.#tellings.wait(this.#options.reclaimMs, over);
       if (found !== undefined && found.length > 0) return found;

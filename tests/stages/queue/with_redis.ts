@@ -1,0 +1,150 @@
+/**
+ * A Redis of the test's own: a private `redis-server` on a free port of the loopback, gone with the test. Deno's
+ * sanitizers do not see a leaked Redis connection, so the server's list of clients is looked at in the end.
+ */
+import assert from "node:assert/strict";
+import { Redis } from "ioredis";
+
+const START_TRIES = 200;
+const START_STEP_MS = 10;
+
+/** The server, and a connection to look into it. */
+export class RedisServer {
+  readonly port: number;
+  readonly #directory: string;
+  readonly #settings: readonly string[];
+  #process: Deno.ChildProcess | undefined;
+  #inspector: Redis | undefined;
+
+  private constructor(port: number, directory: string, settings: readonly string[]) {
+    this.port = port;
+    this.#directory = directory;
+    this.#settings = settings;
+  }
+
+  /** @param settings Options of `redis-server`, e.g. `["--appendonly", "yes"]`. */
+  static async start(settings: readonly string[]): Promise<RedisServer> {
+    const server = new RedisServer(freePort(), await Deno.makeTempDir({ prefix: "queue-redis-" }), settings);
+    await server.up();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get directory(): string {
+    return this.#directory;
+  }
+
+  /** The looking glass; the only client that a test may leave. */
+  get inspect(): Redis {
+    return this.#inspector ??= this.#connect();
+  }
+
+  /** Starts the server where it was. */
+  async up(): Promise<void> {
+    this.#process = spawn([
+      ...["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#directory],
+      ...["--save", "", "--maxmemory-policy", "noeviction", "--stream-node-max-bytes", "1024"],
+      ...this.#settings,
+    ]);
+    for (let tries = 0; tries < START_TRIES; tries++) {
+      if (await answers(this.port)) return;
+      await new Promise((resolve) => setTimeout(resolve, START_STEP_MS));
+    }
+    throw new Error(`Cannot use redis-server on port ${this.port}: it does not answer`);
+  }
+
+  /** kill -9. */
+  async down(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#process?.status;
+    this.#process = undefined;
+  }
+
+  signal(signal: Deno.Signal): void {
+    this.#process?.kill(signal);
+  }
+
+  /** Connections but the inspector's. */
+  async clients(): Promise<string[]> {
+    const list = await this.inspect.client("LIST") as string;
+    const own = String(await this.inspect.client("ID"));
+    return list.trim().split("\n").filter((line) => !line.startsWith(`id=${own} `));
+  }
+
+  async stop(): Promise<void> {
+    if (this.#inspector !== undefined) {
+      const ended = Promise.withResolvers<void>();
+      this.#inspector.once("end", () => ended.resolve());
+      this.#inspector.disconnect();
+      await ended.promise;
+    }
+    await this.down();
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+
+  #connect(): Redis {
+    const client = new Redis({
+      host: "127.0.0.1",
+      port: this.port,
+      protocol: 2,
+      maxRetriesPerRequest: null,
+      retryStrategy: () => 50,
+    });
+    client.on("error", () => {});
+    return client;
+  }
+}
+
+/** Runs `test` against a server of its own, and counts the connections that it leaves behind. */
+export async function withRedis(
+  test: (server: RedisServer) => Promise<void>,
+  settings: readonly string[] = ["--appendonly", "no"],
+): Promise<void> {
+  const server = await RedisServer.start(settings);
+  try {
+    await test(server);
+    const left = await settledClients(server);
+    assert.deepEqual(left, [], "connections left behind");
+  } finally {
+    await server.stop();
+  }
+}
+
+/** The server notices a closed socket a moment later. */
+async function settledClients(server: RedisServer): Promise<string[]> {
+  let left = await server.clients();
+  for (let tries = 0; left.length > 0 && tries < START_TRIES; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, START_STEP_MS));
+    left = await server.clients();
+  }
+  return left;
+}
+
+function spawn(args: readonly string[]): Deno.ChildProcess {
+  try {
+    return new Deno.Command("redis-server", { args: [...args], stdin: "null", stdout: "null", stderr: "null" }).spawn();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error("Cannot find redis-server. Install it: apt-get install -y redis-server", { cause: error });
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
+
+async function answers(port: number): Promise<boolean> {
+  try {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    await connection.write(new TextEncoder().encode("PING\r\n"));
+    const answer = new Uint8Array(16);
+    const read = await connection.read(answer);
+    return new TextDecoder().decode(answer.subarray(0, read ?? 0)).startsWith("+PONG");
+  } catch {
+    return false;
+  }
+}
