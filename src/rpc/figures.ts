@@ -78,3 +78,23 @@ export class Latencies {
     return this.#p95 ??= this.#ring.slice(0, known).sort()[Math.ceil(known * 0.95) - 1]!;
   }
 }
+
+const THROUGHPUT_SECONDS = 10;
+
+/** Calls per second over the last ten seconds. */
+export class Throughput {
+  readonly #seconds: { readonly second: number; count: number }[] = [];
+
+  add(nowMs: number): void {
+    const second = Math.floor(nowMs / 1000);
+    const last = this.#seconds.at(-1);
+    if (last?.second === second) last.count++;
+    else this.#seconds.push({ second, count: 1 });
+    while (this.#seconds[0]!.second <= second - THROUGHPUT_SECONDS) this.#seconds.shift();
+  }
+
+  perSecond(nowMs: number): number {
+    const from = Math.floor(nowMs / 1000) - THROUGHPUT_SECONDS;
+    return this.#seconds.reduce((sum, { second, count }) => second > from ? sum + count : sum, 0) / THROUGHPUT_SECONDS;
+  }
+}

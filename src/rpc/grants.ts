@@ -245,6 +245,7 @@ export class Grants {
     const figures = node.classes[need.class];
     const rank = rankOf(ask.priority);
     const bytes = need.class === "trace" ? node.predictedBytes(ask) ?? 0 : 0;
+    figures.throughput.add(now);
     figures.inFlight[rank]!++;
     figures.total++;
     node.traceBytesInFlight += bytes;

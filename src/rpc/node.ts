@@ -2,7 +2,7 @@
 import { clientFlags } from "../ethereum/clients.ts";
 import { Breaker, type BreakerTransition } from "./breaker.ts";
 import { ConcurrencyLimit } from "./concurrency.ts";
-import { Average, Latencies, Reliability } from "./figures.ts";
+import { Average, Latencies, Reliability, Throughput } from "./figures.ts";
 import { callLimitMs, familyReplyBytes, traceLimits } from "./methods.ts";
 import type { NodeOptions, NodePoolOptions, RpcOptions } from "./options.ts";
 import {
@@ -56,6 +56,7 @@ export class NodeClass {
   total = 0;
   readonly reliability: Reliability;
   readonly latencies = new Latencies();
+  readonly throughput = new Throughput();
   /** Units per second of one call. */
   readonly speed = new Average(RATE_AVERAGE);
   #weight = { value: 1, atMs: -Infinity };
@@ -411,6 +412,7 @@ export class PoolNode {
         limit,
         inFlight: total,
         unitsPerSecond: speed.value ?? 0,
+        perSecond: this.classes[callClass].throughput.perSecond(nowMs),
         breaker: breaker.state,
         ...reliability.counts(nowMs),
         ...(p95Ms === undefined ? {} : { p95Ms }),
@@ -434,11 +436,13 @@ export class PoolNode {
       bytesPerStructlog: this.bytesPerStructlog.value!,
       traceBytesInFlight: this.traceBytesInFlight,
       ...(rate === undefined ? {} : { ratePerSecond: rate.perSecond }),
-      ...(pausedUntilMs > nowMs ? { pausedUntilMs } : {}),
+      ...(pausedUntilMs > nowMs ? { pausedMs: pausedUntilMs - nowMs } : {}),
       webSocket: this.webSocket,
       connectionBreaker: this.connection.state,
       classes,
-      ...(this.lastFailure === undefined ? {} : { lastFailure: this.lastFailure }),
+      ...(this.lastFailure === undefined
+        ? {}
+        : { lastFailure: { failure: this.lastFailure.failure, ageMs: nowMs - this.lastFailure.atMs } }),
     };
   }
 }

@@ -255,6 +255,8 @@ export interface ClassState {
   readonly attempts: number;
   readonly failures: number;
   readonly p95Ms?: number;
+  /** Requests per second over the last seconds. */
+  readonly perSecond: number;
   /** Why the node cannot serve this class now; empty when it can. */
   readonly reason: string;
 }
@@ -279,11 +281,12 @@ export interface NodeState {
   readonly traceBytesInFlight: number;
   /** Requests per second, where one is known. */
   readonly ratePerSecond?: number;
-  readonly pausedUntilMs?: number;
+  /** How much longer the node wants to be left alone. */
+  readonly pausedMs?: number;
   readonly webSocket: "none" | "connecting" | "open";
   readonly connectionBreaker: BreakerState;
   readonly classes: Readonly<Record<CallClass, ClassState>>;
-  readonly lastFailure?: { readonly failure: Failure; readonly atMs: number };
+  readonly lastFailure?: { readonly failure: Failure; readonly ageMs: number };
 }
 
 /** An operator's hand on one breaker. */
