@@ -21,8 +21,8 @@ export interface ClientFlags {
   readonly stopRow: boolean;
   /** Made-up STOP structlogs: none, for creations with empty init code, for calls and empty replies too (Besu before 26.8). */
   readonly madeUpStop: "none" | "creates" | "calls";
-  /** The top-level `gas` is the receipt's. */
-  readonly topGasTrusted: boolean;
+  /** The top-level `gas` is the receipt's `gasUsed`, or (anvil) its `cumulativeGasUsed`, or nothing to rely on. */
+  readonly topGas: "receipt" | "cumulative" | "untrusted";
 }
 
 const GETH: ClientFlags = {
@@ -33,7 +33,7 @@ const GETH: ClientFlags = {
   refundHoldsAuthorisations: true,
   stopRow: true,
   madeUpStop: "none",
-  topGasTrusted: true,
+  topGas: "receipt",
 };
 const REVM: ClientFlags = {
   family: "revm",
@@ -43,7 +43,7 @@ const REVM: ClientFlags = {
   refundHoldsAuthorisations: false,
   stopRow: true,
   madeUpStop: "creates",
-  topGasTrusted: true,
+  topGas: "receipt",
 };
 const NETHERMIND: ClientFlags = {
   family: "nethermind",
@@ -53,7 +53,7 @@ const NETHERMIND: ClientFlags = {
   refundHoldsAuthorisations: false,
   stopRow: false,
   madeUpStop: "none",
-  topGasTrusted: false,
+  topGas: "untrusted",
 };
 const BESU: ClientFlags = {
   family: "besu",
@@ -63,7 +63,7 @@ const BESU: ClientFlags = {
   refundHoldsAuthorisations: false,
   stopRow: true,
   madeUpStop: "none",
-  topGasTrusted: false,
+  topGas: "untrusted",
 };
 const ETHEREUMJS: ClientFlags = {
   family: "ethereumjs",
@@ -73,7 +73,7 @@ const ETHEREUMJS: ClientFlags = {
   refundHoldsAuthorisations: false,
   stopRow: false,
   madeUpStop: "none",
-  topGasTrusted: true,
+  topGas: "receipt",
 };
 
 /** First match in the lower-cased version text wins. */
@@ -83,7 +83,7 @@ const FAMILIES: readonly (readonly [needle: string, flags: ClientFlags])[] = [
   ["nethermind", NETHERMIND],
   ["besu", BESU],
   ["reth", REVM],
-  ["anvil", REVM],
+  ["anvil", { ...REVM, topGas: "cumulative" }],
   ["hardhat", REVM],
   ["edr", REVM],
   ["ethereumjs", ETHEREUMJS],

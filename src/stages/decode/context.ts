@@ -116,9 +116,15 @@ export class Meaning implements TraceMeaning {
         (result.gas === undefined ? 0 : F.TOP_HAS_GAS) | (result.structLogs ? F.TOP_HAS_STRUCTLOGS : 0) |
         (result.error === undefined && result.errorCode === undefined ? 0 : F.TOP_HAS_ERROR),
     );
-    this.#u64(F.TOP_GAS, result.gas ?? 0n);
+    this.#u64(F.TOP_GAS, this.#topGas(result.gas ?? 0n));
     this.#exports!.endTransaction();
     this.#sink!.finished(this.#position, proofRecord(this.#memory, this.#facts!, result, this.#operations));
+  }
+
+  /** The printed gas as that of the transaction: a cumulative one counts where it is that of the receipt. */
+  #topGas(printed: bigint): bigint {
+    const { gasUsed, cumulativeGasUsed } = this.#facts!;
+    return this.#context!.flags.topGas === "cumulative" && printed === cumulativeGasUsed ? gasUsed : printed;
   }
 
   #u32(fact: number, value: number): void {
@@ -160,7 +166,7 @@ export class Meaning implements TraceMeaning {
     this.#u32(F.FACT_REFUND_AUTHORISATIONS, flags.refundHoldsAuthorisations ? 1 : 0);
     this.#u32(F.FACT_STOP_ROW, flags.stopRow ? 1 : 0);
     this.#u32(F.FACT_MADE_UP_STOP, MADE_UP[flags.madeUpStop]);
-    this.#u32(F.FACT_TOP_GAS_TRUSTED, flags.topGasTrusted ? 1 : 0);
+    this.#u32(F.FACT_TOP_GAS_TRUSTED, flags.topGas === "untrusted" ? 0 : 1);
   }
 
   #writeFacts(facts: TransactionFacts, fork: Fork | undefined): void {

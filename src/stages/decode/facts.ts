@@ -26,6 +26,8 @@ export interface TransactionFacts {
   readonly intrinsicGas: number;
   readonly floorGas: number;
   readonly gasUsed: bigint;
+  /** Of the block up to and with this transaction. */
+  readonly cumulativeGasUsed: bigint | undefined;
   /** Exact price of the precompile at `to`. */
   readonly directPrice: bigint | undefined;
   readonly authorisations: number;
@@ -87,6 +89,7 @@ export function transactionFacts(context: ReplyContext, position: number): Trans
     intrinsicGas: gas.intrinsic,
     floorGas: gas.floor,
     gasUsed: quantity(receipt?.gasUsed) ?? 0n,
+    cumulativeGasUsed: quantity(receipt?.cumulativeGasUsed),
     directPrice: to === undefined || to > 0x1ffn ? undefined : precompilePrice(rules, Number(to), input),
     authorisations: authorisations.length,
     storageKeys,
