@@ -15,7 +15,7 @@ import { errorText, normaliseHex, parseQuantity, type Quantity, Text } from "./t
 
 /** Who is told of transactions, and that the record holds a structlog. */
 export type TraceListener =
-  & Pick<TraceMeaning, "beginTransaction" | "returnValue" | "failed" | "endTransaction">
+  & Pick<TraceMeaning, "beginTransaction" | "returnValue" | "endTransaction">
   & { structlog(): void };
 
 const enum Context {
@@ -468,7 +468,7 @@ export class TraceDocument implements JsonVisitor {
     if (this.#member === "failed") {
       if (value === null) delete this.#facts!.failed;
       else this.#facts!.failed = value;
-      return this.#listener.failed(value ?? undefined);
+      return;
     }
     if (value !== null) this.#refuseValue();
     if (this.#member === "returnValue") return this.#setReturnValue("");

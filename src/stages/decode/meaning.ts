@@ -37,7 +37,5 @@ export interface TraceMeaning {
   beginTransaction(position: number): void;
   /** As soon as it is read, before or after the structlogs; `undefined` is empty. The last one counts. */
   returnValue(hex: string | undefined): void;
-  /** The same for `failed`. */
-  failed(value: boolean | undefined): void;
   endTransaction(facts: ResultFacts): void;
 }

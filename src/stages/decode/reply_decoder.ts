@@ -46,7 +46,6 @@ export class ReplyDecoder implements TraceDecoder {
     this.#document = new TraceDocument(new StructlogRecord(memory), {
       beginTransaction: (position) => meaning.beginTransaction(position),
       returnValue: (hex) => meaning.returnValue(hex),
-      failed: (value) => meaning.failed(value),
       structlog: () => exports.structlog(),
       endTransaction: (facts) => meaning.endTransaction(facts),
     });

@@ -71,11 +71,8 @@ class ToldMeaning implements TraceMeaning {
   readonly imports: WebAssembly.Imports = { host: { told: () => this.structlogs.push(this.#read()) } };
   transactions: { structlogs: ToldStructlog[]; facts: ResultFacts }[] = [];
   structlogs: ToldStructlog[] = [];
-  /** The last `returnValue` of the transaction, and the last `failed`. */
-  #told: { returnValue: string | undefined; failed: boolean | undefined } = {
-    returnValue: undefined,
-    failed: undefined,
-  };
+  /** The last `returnValue` of the transaction. */
+  #returnValue: string | undefined;
   #memory: DataView = new DataView(new ArrayBuffer(0));
 
   attach(exports: WebAssembly.Exports): void {
@@ -90,21 +87,15 @@ class ToldMeaning implements TraceMeaning {
   beginTransaction(position: number): void {
     if (position !== this.transactions.length) throw new Error(`position ${position}`);
     this.structlogs = [];
-    this.#told = { returnValue: undefined, failed: undefined };
+    this.#returnValue = undefined;
   }
 
   returnValue(hex: string | undefined): void {
-    this.#told.returnValue = hex;
-  }
-
-  failed(value: boolean | undefined): void {
-    this.#told.failed = value;
+    this.#returnValue = hex;
   }
 
   endTransaction(facts: ResultFacts): void {
-    if (facts.returnValue !== this.#told.returnValue || facts.failed !== this.#told.failed) {
-      throw new Error("facts differ from what was told before");
-    }
+    if (facts.returnValue !== this.#returnValue) throw new Error("facts differ from what was told before");
     this.transactions.push({ structlogs: this.structlogs, facts: { ...facts } });
     this.structlogs = [];
   }
