@@ -13,6 +13,10 @@ const symbols = {
   // Of libc, which the library depends on: found through its own handle, so that no other file has to be named.
   dlopen: { parameters: ["buffer", "i32"], result: "pointer" },
   _exit: { parameters: ["i32"], result: "void" },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  dup: { parameters: ["i32"], result: "i32" },
+  dup2: { parameters: ["i32", "i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
   chdb_set_signal_handlers_enabled: { parameters: ["i32"], result: "void" },
   chdb_version: { parameters: [], result: "pointer" },
   chdb_connect: { parameters: ["i32", "buffer"], result: "pointer", nonblocking: true },
@@ -102,6 +106,22 @@ export class Chdb {
   /** Version of the engine, e.g. `26.7.2`. */
   get version(): string {
     return text(this.#library.chdb_version()) ?? "unknown";
+  }
+
+  /**
+   * Takes stdin away from the library, which reads rows from it as its command line does, and gives it an empty one.
+   *
+   * @returns resolves when the stdin that was taken ends. It occupies one thread of the blocking pool.
+   */
+  async takeStdin(): Promise<void> {
+    const taken = this.#library.dup(0);
+    const empty = this.#library.open(cString("/dev/null"), 0);
+    if (taken < 0 || empty < 0 || this.#library.dup2(empty, 0) < 0) {
+      throw new Error("Cannot replace stdin by /dev/null");
+    }
+    const bytes = new Uint8Array(4096);
+    while (await this.#library.read(taken, bytes, BigInt(bytes.length)) > 0n);
+    keep(bytes);
   }
 
   /** Ends the process at once, without the destructors of the library, which do not expect threads at work. */

@@ -16,27 +16,29 @@ const END_WITHIN_MS = 700;
 /** Written and removed before the engine opens the directory: a full or read-only disk is then named as such. */
 const PROBE_BYTES = 1024 * 1024;
 
-const input = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
+// A Ctrl-C or a service's stop goes to the whole process group: the parent still has rows to store, and ends this process
+// when it has.
+for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => {});
+
 const order = JSON.parse(await firstLine()) as EngineOrder;
-await serve(order, endOfInput()).catch((error: unknown) => {
+await serve(order).catch((error: unknown) => {
   fail({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
 });
 
+/** Reads no further than the parent has written: what follows is only an end. */
 async function firstLine(): Promise<string> {
+  const decoder = new TextDecoder();
+  const bytes = new Uint8Array(64 * 1024);
   for (let text = "";;) {
     const end = text.indexOf("\n");
     if (end >= 0) return text.slice(0, end);
-    const step = await input.read();
-    if (step.done) throw new Error("Cannot start: stdin ended before the order. This program is started by engine.ts");
-    text += step.value;
+    const length = await Deno.stdin.read(bytes);
+    if (length === null) throw new Error("Cannot start as stdin ended before the order: start it by engine.ts");
+    text += decoder.decode(bytes.subarray(0, length), { stream: true });
   }
 }
 
-async function endOfInput(): Promise<void> {
-  while (!(await input.read()).done);
-}
-
-async function serve(order: EngineOrder, ended: Promise<void>): Promise<void> {
+async function serve(order: EngineOrder): Promise<void> {
   try {
     await probe(order.path);
   } catch (error) {
@@ -44,6 +46,9 @@ async function serve(order: EngineOrder, ended: Promise<void>): Promise<void> {
   }
   const holder = await statusFile(order.path);
   const chdb = Chdb.load(order.libraryPath);
+  const ended = chdb.takeStdin();
+  // Opening a large directory takes its time: the parent may be gone before.
+  void ended.then(() => setTimeout(() => chdb.exit(1), END_WITHIN_MS));
   const connectArgs = [
     `--path=${order.path}`,
     `--tmp_path=${order.path}/tmp/`,
@@ -67,7 +72,6 @@ async function serve(order: EngineOrder, ended: Promise<void>): Promise<void> {
     onListen: ({ port }) => reply({ kind: "ready", port, version: http.version }),
   }, (request) => http.handle(request));
   await ended;
-  setTimeout(() => chdb.exit(1), END_WITHIN_MS);
   void server.shutdown();
   await http.close();
   // Not Deno.exit: it would run the library's destructors beside statements that are still ending.

@@ -9,7 +9,7 @@ import { type Chdb, ChdbError, type Connection, type Counters, type ResultStream
 import { InterfaceError, toWire, type WireException } from "./exceptions.ts";
 import { RequestBytes } from "./request_bytes.ts";
 import { type Lease, type SessionChoice, Sessions } from "./sessions.ts";
-import { isConcatenable, readHead, readShape } from "./statement.ts";
+import { clientFeature, isConcatenable, readHead, readShape } from "./statement.ts";
 
 /** What the interface is told. */
 export interface HttpInterfaceOptions {
@@ -81,6 +81,7 @@ const CONTENT_TYPES: readonly (readonly [prefix: RegExp, type: string])[] = [
 /** Request parameters, read once. */
 interface Query {
   readonly id: string;
+  readonly startedAt: number;
   readonly mark: string;
   readonly params: URLSearchParams;
   readonly settings: ReadonlyMap<string, string>;
@@ -229,12 +230,13 @@ export class HttpInterface {
       });
     }
     const sql = await statementText(bytes);
-    const readOnly = await classify(connection, sql);
+    assertForServer(sql);
+    const { single, readOnly } = await classify(connection, sql);
     if (query.readOnly && !readOnly) throw readOnlyError();
     const shape = readShape(sql);
     const format = shape.format ?? query.format;
     ends.push(this.#killOnAbort(query));
-    const streamed = readOnly && shape.select && !shape.totals && isConcatenable(format) &&
+    const streamed = single && readOnly && shape.select && !shape.totals && isConcatenable(format) &&
       !query.whole && query.params.get("extremes") !== "1";
     if (!streamed) {
       // One statement by the engine's own parser, and without rows in its text: safe for the whole-result call.
@@ -295,7 +297,7 @@ export class HttpInterface {
       CONTENT_TYPES.find(([prefix]) => prefix.test(format))?.[1] ?? "text/plain; charset=UTF-8",
     );
     headers.set("X-ClickHouse-Format", format);
-    headers.set("X-ClickHouse-Summary", summary(counters));
+    headers.set("X-ClickHouse-Summary", summary(counters, performance.now() - query.startedAt));
     for (const [name, value] of Object.entries(more)) headers.set(name, value);
     if (!query.gzip || body === null || (body instanceof Uint8Array && body.length === 0)) {
       return new Response(body, { headers });
@@ -309,7 +311,7 @@ export class HttpInterface {
     const headers = this.#headers(id);
     headers.set("Content-Type", "text/plain; charset=UTF-8");
     headers.set("X-ClickHouse-Exception-Code", String(exception.code));
-    headers.set("X-ClickHouse-Summary", summary(EMPTY));
+    headers.set("X-ClickHouse-Summary", summary(EMPTY, 0));
     return new Response(exception.text, { status: exception.status, headers });
   }
 }
@@ -366,6 +368,7 @@ function readQuery(request: Request, params: URLSearchParams, id: string): Query
   );
   return {
     id,
+    startedAt: performance.now(),
     mark: crypto.randomUUID(),
     params,
     settings,
@@ -514,22 +517,39 @@ async function statementText(bytes: RequestBytes): Promise<string> {
 }
 
 /**
- * Whether `sql` changes nothing, and refuses what a server's parser refuses. The library would run several statements of
+ * What `sql` is; refuses what a server's parser refuses. The library would run several statements of
  * one text, the first ones even when a later one does not parse; the insert stream's parser takes exactly one, and says
  * what a server says.
  *
  * @throws {ChdbError} 62.
  */
-async function classify(connection: Connection, sql: string): Promise<boolean> {
+async function classify(connection: Connection, sql: string): Promise<{ single: boolean; readOnly: boolean }> {
   const { statements, readOnly } = connection.classify(sql);
-  if (statements === 1) return readOnly;
+  if (statements === 1) return { single: true, readOnly };
   try {
     const stream = await connection.insert(sql, "", NO_PARAMS);
     await stream.cancel();
   } catch (error) {
     if (error instanceof ChdbError && error.message.startsWith("Code:")) throw error;
   }
-  return readOnly;
+  // One statement that holds several (`PARALLEL WITH`).
+  return { single: false, readOnly };
+}
+
+/** Refuses what the library would do as a client: read and write files of this machine, and read this process's stdin. */
+function assertForServer(sql: string): void {
+  switch (clientFeature(sql)) {
+    case "outfile":
+      throw new InterfaceError(358, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed");
+    case "infile":
+      throw new InterfaceError(78, "UNKNOWN_TYPE_OF_QUERY", "Query has infile and was send directly to server");
+    case "input":
+      throw new InterfaceError(
+        48,
+        "NOT_IMPLEMENTED",
+        "The table function input is not supported by the embedded engine",
+      );
+  }
 }
 
 /** A lone word would be a command of the library's command line (`exit`); after a comment it is SQL. */
@@ -669,7 +689,7 @@ function gzipped(plain: ReadableStream<Uint8Array<ArrayBuffer>>): ReadableStream
   }, { highWaterMark: 0 });
 }
 
-function summary(counters: Counters): string {
+function summary(counters: Counters, elapsedMs: number): string {
   return JSON.stringify({
     read_rows: String(counters.readRows),
     read_bytes: String(counters.readBytes),
@@ -678,5 +698,6 @@ function summary(counters: Counters): string {
     total_rows_to_read: "0",
     result_rows: String(counters.resultRows),
     result_bytes: String(counters.resultBytes),
+    elapsed_ns: String(Math.round(elapsedMs * 1e6)),
   });
 }

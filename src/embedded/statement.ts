@@ -158,6 +158,28 @@ function insertHead(bytes: string, end: number, formatEnd: number, format: strin
   return { kind: "insert", head: { statementEnd: end, format, rowsAt: at } };
 }
 
+/** What a statement may ask of a program with a file system and a standard input, and never of a server. */
+export type ClientFeature = "outfile" | "infile" | "input";
+
+/**
+ * Finds what the library, being a client and a server in one, would do with its own files and standard input.
+ *
+ * @param sql a statement without rows of its own.
+ */
+export function clientFeature(sql: string): ClientFeature | undefined {
+  let inserts = false;
+  let words: readonly string[] = ["", ""];
+  for (const token of tokens(sql)) {
+    const [before, previous] = words as [string, string];
+    if (previous === "" && token.word === "INSERT") inserts = true;
+    if (previous === "INTO" && token.word === "OUTFILE" && before !== "INSERT") return "outfile";
+    if (inserts && previous === "FROM" && token.word === "INFILE") return "infile";
+    if (inserts && previous === "INPUT" && token.word === "(") return "input";
+    words = [previous, token.word];
+  }
+  return undefined;
+}
+
 /** How a statement's result is written. */
 export interface ResultShape {
   /** The format that the statement names, if it does. */

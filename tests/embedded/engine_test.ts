@@ -138,6 +138,19 @@ Deno.test("stop() ends what runs, frees the directory, and tells the readers of 
   }
 });
 
+Deno.test("an engine does not do as a client: no files, no stdin, no signals meant for its parent", async () => {
+  await using fresh = await freshEngine();
+  const db = speaker(fresh.engine, "default");
+  await db.query("CREATE TABLE t (a UInt8) ENGINE = Memory");
+  const file = `${fresh.path}/out.csv`;
+  await assert.rejects(db.query(`SELECT 1 INTO OUTFILE '${file}' FORMAT CSV`), /Code: 358/);
+  await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+  await assert.rejects(db.query(`INSERT INTO t FROM INFILE '${file}' FORMAT CSV`), /Code: 78/);
+  await assert.rejects(db.query("INSERT INTO t SELECT * FROM input('a UInt8') FORMAT CSV\n1\n"), /Code: 48/);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.kill(fresh.engine.pid, signal);
+  assert.equal(await db.query("SELECT count() FROM t"), "0\n");
+});
+
 Deno.test("an engine never outlives its parent: stdin that ends, SIGKILL; the parent may run Deno and nothing else", async () => {
   const path = await Deno.makeTempDir();
   try {

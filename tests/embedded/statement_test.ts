@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { isConcatenable, readHead, readShape } from "../../src/embedded/statement.ts";
+import { clientFeature, isConcatenable, readHead, readShape } from "../../src/embedded/statement.ts";
 
 /** `[statement, format, rows]` of an INSERT, or the kind. */
 function split(bytes: string, whole = true): string | [string, string | undefined, string] {
@@ -96,4 +96,17 @@ Deno.test("readShape() finds the format of a result", () => {
   for (const [sql, format, select] of cases) assert.deepEqual(readShape(sql), { format, select, totals: false }, sql);
   assert.equal(readShape("SELECT a, count() FROM t GROUP BY a WITH TOTALS").totals, true);
   assert.deepEqual(["native", "JSON", "TSVWithNames"].map(isConcatenable), [true, false, false]);
+});
+
+Deno.test("clientFeature() finds what no server does for a client", () => {
+  const cases: readonly [sql: string, feature: string | undefined][] = [
+    ["SELECT 1 INTO OUTFILE '/tmp/x' FORMAT CSV", "outfile"],
+    ["INSERT INTO t FROM INFILE '/tmp/x' FORMAT CSV", "infile"],
+    ["INSERT INTO t SELECT * FROM input('a UInt8') FORMAT CSV\n1", "input"],
+    ["insert into t select a from (select * from Input ('a UInt8'))", "input"],
+    ["INSERT INTO outfile SELECT 1", undefined],
+    ["SELECT input, 'INTO OUTFILE' FROM t -- INTO OUTFILE", undefined],
+    ["SELECT 1", undefined],
+  ];
+  for (const [sql, feature] of cases) assert.equal(clientFeature(sql), feature, sql);
 });
