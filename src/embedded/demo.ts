@@ -175,7 +175,7 @@ class Demo {
     this.#failures.add(processor.exited.then(({ code, signal }) => {
       throw new DemoError(`Cannot go on: the processor ended with ${signal ?? `code ${code}`}${this.#said()}`);
     }));
-    step(screen, "processor", `deno task start --config ${config}`);
+    step(screen, "processor", `deno task start --config ${config.split("/").slice(-3).join("/")}`);
     step(screen, "mining", `blocks ${HALF + 1} to ${WORKLOAD_BLOCKS}, while it runs`);
   }
 
@@ -293,7 +293,7 @@ class Demo {
     if (records.length !== mined.length) {
       throw new DemoError(`Cannot accept the records: expected ${mined.length}, current value is ${records.length}`);
     }
-    showAgreement(screen, checked);
+    showAgreement(source, checked);
     const wrong = checked.filter(({ differences }) => differences.length > 0);
     if (wrong.length > 0) {
       const lines = wrong.flatMap(({ hash, differences }) =>

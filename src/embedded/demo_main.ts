@@ -45,9 +45,12 @@ async function main(args: readonly string[]): Promise<number> {
       screen: stdoutScreen(),
       signal: interrupted.signal,
     });
-    return interrupted.signal.aborted ? 130 : 0;
+    return 0;
   } catch (error) {
-    if (interrupted.signal.aborted) return 130;
+    if (interrupted.signal.aborted) {
+      writeAll(Deno.stderr, "\nInterrupted; nothing is left running.\n");
+      return 130;
+    }
     if (!(error instanceof PipelineError)) throw error;
     writeAll(Deno.stderr, `\n${error.message}\n`);
     return 1;
@@ -66,7 +69,6 @@ function stdoutScreen(): Screen {
   };
 }
 
-/** A reader that has gone away, `deno task demo | head`, ends the demo like a Ctrl-C would: by SIGPIPE's exit code. */
 function writeAll(output: typeof Deno.stdout | typeof Deno.stderr, text: string): void {
   let bytes = encoder.encode(text);
   while (bytes.length > 0) bytes = bytes.subarray(output.writeSync(bytes));

@@ -5,6 +5,7 @@ import framesSql from "./sql/demo_frames.sql" with { type: "text" };
 import ledgerSql from "./sql/demo_ledger.sql" with { type: "text" };
 import opcodesSql from "./sql/demo_opcodes.sql" with { type: "text" };
 import recordsSql from "./sql/demo_records.sql" with { type: "text" };
+import rowsSql from "./sql/demo_rows.sql" with { type: "text" };
 import type { Agreement, StoredTransaction } from "./demo_check.ts";
 
 /** A block as the ledger has it. */
@@ -33,9 +34,12 @@ export function heading(screen: Screen, text: string): void {
   screen.write(`\n${styled(screen, "bold", text)}\n\n`);
 }
 
-/** Writes a statement as it was sent, with its parameters filled in. */
+/** Writes a statement as it was sent, with those of its parameters filled in that are given. */
 function showSql(screen: Screen, sql: string, params: Readonly<Record<string, string>>): void {
-  const filled = sql.trimEnd().replace(/\{(\w+):\w+\}/g, (_, name: string) => `'${params[name]}'`);
+  const filled = sql.trimEnd().replace(
+    /\{(\w+):\w+\}/g,
+    (placeholder, name: string) => params[name] === undefined ? placeholder : `'${params[name]}'`,
+  );
   for (const line of filled.split("\n")) screen.write(`${styled(screen, "dim", `  ${line}`)}\n`);
   screen.write("\n");
 }
@@ -153,8 +157,13 @@ export interface CheckedTransaction extends StoredTransaction, Agreement {
   readonly scenario: string;
 }
 
-/** One line a transaction. */
-export function showAgreement(screen: Screen, transactions: readonly CheckedTransaction[]): void {
+/** The statement that every transaction's rows were read with, and one line a transaction. */
+export function showAgreement(
+  { screen, network }: ReportSource,
+  transactions: readonly CheckedTransaction[],
+): void {
+  screen.write("  and for each transaction\n\n");
+  showSql(screen, rowsSql, { network });
   showTable(screen, [
     { title: "block", align: "right", value: ({ block }) => block },
     { title: "tx", align: "right", value: ({ position }) => position },

@@ -7,8 +7,8 @@ import { startEngine } from "./engine.ts";
 import { jsonLine, readJsonLines, readLines } from "./lines.ts";
 import type { Program, SupervisorOrder, SupervisorReport } from "./supervisor_protocol.ts";
 
-/** From a program's SIGTERM, when all ends, to its SIGKILL. */
-const PROGRAM_ENDS_WITHIN_MS = 5_000;
+/** From a program's SIGTERM, when all ends, to its SIGKILL: what it could save ends a moment later. */
+const PROGRAM_ENDS_WITHIN_MS = 1_000;
 
 type Begin = Extract<SupervisorOrder, { kind: "begin" }>;
 

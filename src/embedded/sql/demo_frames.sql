@@ -7,5 +7,7 @@ SELECT
   gas_cumulative,
   error_count AS errors
 FROM canonical_execution_transaction_structlog_agg FINAL
-WHERE meta_network_name = {network:String} AND transaction_hash = {hash:String} AND operation = ''
+WHERE meta_network_name = {network:String}
+  AND transaction_hash = {hash:String}
+  AND operation = ''
 ORDER BY call_frame_id
