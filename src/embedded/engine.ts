@@ -85,7 +85,7 @@ class ChildEngine implements Engine {
 
   async start(port: number, signal: AbortSignal | undefined): Promise<void> {
     const startedAt = performance.now();
-    const { path, maxMemoryBytes } = this.#options;
+    const { path, maxMemoryBytes, clusters = {} } = this.#options;
     const child = new EngineChild(this.#library, {
       libraryPath: this.#library.path,
       path,
@@ -93,6 +93,7 @@ class ChildEngine implements Engine {
       user: this.user,
       password: this.password,
       maxMemoryBytes,
+      clusters,
     });
     const ready = await child.ready(signal);
     this.#child = child;

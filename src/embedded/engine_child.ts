@@ -54,6 +54,7 @@ async function serve(order: EngineOrder): Promise<void> {
     `--tmp_path=${order.path}/tmp/`,
     `--user_files_path=${order.path}/user_files/`,
     `--max_server_memory_usage=${order.maxMemoryBytes}`,
+    ...clusterArgs(order.clusters),
   ];
   const control = await chdb.connect(connectArgs);
   if (control === undefined) return fail({ kind: "connect_failed", holder });
@@ -86,6 +87,16 @@ async function probe(path: string): Promise<void> {
   } finally {
     await Deno.remove(file).catch(() => {});
   }
+}
+
+function clusterArgs(clusters: EngineOrder["clusters"]): string[] {
+  return Object.entries(clusters).flatMap(([name, shards]) =>
+    shards.flatMap((shard, index) => {
+      const { hostname, port } = new URL(`tcp://${shard}`);
+      const key = `--remote_servers.${name}.shard[${index}].replica`;
+      return [`${key}.host=${hostname}`, `${key}.port=${port}`];
+    })
+  );
 }
 
 /** What an engine wrote when it took the directory; it stays behind when it is killed. */

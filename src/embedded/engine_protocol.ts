@@ -11,6 +11,7 @@ export interface EngineOrder {
   readonly user: string;
   readonly password: string;
   readonly maxMemoryBytes: number;
+  readonly clusters: Readonly<Record<string, readonly string[]>>;
 }
 
 /** The one line of the child's stdout. */

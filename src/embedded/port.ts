@@ -12,6 +12,11 @@ export interface EngineOptions {
   readonly port: number;
   /** Bound of the engine's own memory in bytes (`max_server_memory_usage`); the process goes about 250 MB beyond. */
   readonly maxMemoryBytes: number;
+  /**
+   * Clusters that the engine knows by name, each a list of shards `host:port`. None of them has to be there: statements for
+   * a cluster can be checked with `EXPLAIN`.
+   */
+  readonly clusters?: Readonly<Record<string, readonly string[]>>;
   /** Called with one line of text when the library has to be downloaded first: what, from where, how large. */
   readonly onDownload?: (text: string) => void;
   /** Aborting it while the engine starts ends the attempt; later it has no effect. */

@@ -7,7 +7,7 @@
  *
  * Needs `--allow-run --allow-net --allow-read --allow-write`.
  */
-import { type Engine, startEngine } from "../../src/embedded/engine.ts";
+import { type Engine, type EngineOptions, startEngine } from "../../src/embedded/engine.ts";
 import { freshDatabase as freshDatabaseOn, type TestDatabase } from "./test_database.ts";
 
 export { speaker, type TestDatabase } from "./test_database.ts";
@@ -22,11 +22,11 @@ export interface TestEngine extends AsyncDisposable {
   readonly path: string;
 }
 
-/** Starts an engine on a new directory. */
-export async function freshEngine(): Promise<TestEngine> {
+/** Starts an engine on a new directory; it may know clusters that are not there. */
+export async function freshEngine(options: Pick<EngineOptions, "clusters"> = {}): Promise<TestEngine> {
   const path = await Deno.makeTempDir({ prefix: "engine-" });
   try {
-    const engine = await startEngine({ path, port: 0, maxMemoryBytes: MAX_MEMORY_BYTES });
+    const engine = await startEngine({ path, port: 0, maxMemoryBytes: MAX_MEMORY_BYTES, ...options });
     return {
       engine,
       path,
