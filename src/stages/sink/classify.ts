@@ -17,8 +17,6 @@ type Verdict = "retry" | "data" | "setup";
 
 const VERDICTS: ReadonlyMap<number, Verdict> = new Map<number, Verdict>([
   // An outage or overload of the server, of its disk, its network, or of its coordination.
-  [3, "retry"], // UNEXPECTED_END_OF_FILE: the body was cut
-  [32, "retry"], // ATTEMPT_TO_READ_AFTER_EOF: the body was cut
   [159, "retry"], // TIMEOUT_EXCEEDED
   [198, "retry"], // DNS_ERROR
   [202, "retry"], // TOO_MANY_SIMULTANEOUS_QUERIES
@@ -40,9 +38,11 @@ const VERDICTS: ReadonlyMap<number, Verdict> = new Map<number, Verdict>([
   [425, "retry"], // SYSTEM_ERROR
   [999, "retry"], // KEEPER_EXCEPTION
   // The data, or what we made of it.
+  [3, "data"], // UNEXPECTED_END_OF_FILE
   [6, "data"], // CANNOT_PARSE_TEXT
   [26, "data"], // CANNOT_PARSE_QUOTED_STRING
   [27, "data"], // CANNOT_PARSE_INPUT_ASSERTION_FAILED
+  [32, "data"], // ATTEMPT_TO_READ_AFTER_EOF
   [33, "data"], // CANNOT_READ_ALL_DATA
   [36, "data"], // BAD_ARGUMENTS
   [38, "data"], // CANNOT_PARSE_DATE

@@ -5,7 +5,8 @@
 import { ByteReader } from "../encode/bytes.ts";
 import { executionBlockTable } from "../encode/execution_block.ts";
 import { executionTransactionTraceTable } from "../encode/execution_transaction_trace.ts";
-import { decodeBlocks } from "../encode/native.ts";
+import { NativeFormatError } from "../encode/errors.ts";
+import { decodeBlocks, type DecodedBlock } from "../encode/native.ts";
 import type { NativeBlock } from "../encode/port.ts";
 import { structlogTable } from "../encode/structlog.ts";
 import { structlogAggTable } from "../encode/structlog_agg.ts";
@@ -172,7 +173,7 @@ function comparable(version: unknown): bigint {
 
 /** The rows of a block, cells that it leaves out filled with their empty value. */
 function rowsOf(definition: TableDefinition, block: NativeBlock): MemoryRow[] {
-  const [decoded, ...more] = decodeBlocks(new ByteReader(block.bytes));
+  const [decoded, ...more] = readBlocks(block);
   if (decoded === undefined || more.length > 0 || decoded.rows !== block.rows) {
     throw new StorageRejectedError(
       `Cannot read an insert into ${block.table}: expected one block of ${block.rows} rows`,
@@ -190,4 +191,13 @@ function rowsOf(definition: TableDefinition, block: NativeBlock): MemoryRow[] {
     { length: decoded.rows },
     (_, row) => Object.fromEntries(columns.map(([name, cell]) => [name, cell(row)])),
   );
+}
+
+function readBlocks(block: NativeBlock): DecodedBlock[] {
+  try {
+    return decodeBlocks(new ByteReader(block.bytes));
+  } catch (error) {
+    if (!(error instanceof NativeFormatError)) throw error;
+    throw new StorageRejectedError(`Cannot read an insert into ${block.table}: ${error.message}`, { cause: error });
+  }
 }
