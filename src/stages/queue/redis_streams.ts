@@ -90,6 +90,8 @@ const RANGES_PER_SCRIPT = 250;
 const REQUEST_KEY_MS = 24 * 3600 * 1000;
 const CONSUMER_GONE_MS = 3600 * 1000;
 const OUTAGE_REMINDER_MS = 60_000;
+/** Longest wait of a blocking command. */
+const BLOCK_MS = 5_000;
 const OLDEST_RELEASE = 7;
 const LEDGER_GROUP = "ledger";
 
@@ -365,7 +367,7 @@ class RedisQueue implements WorkQueue {
     const ms = Math.min(this.#options.reclaimMs, this.#nextMs ?? Infinity);
     if (ms <= 0) return;
     this.#bell ??= new BlockingConnection(this.#target, async (client) => {
-      const rung = await client.bzpopmin(`${this.#prefix}bell`, this.#options.reclaimMs / 1000);
+      const rung = await client.bzpopmin(`${this.#prefix}bell`, BLOCK_MS / 1000);
       return rung === null ? undefined : true;
     }, () => void this.#ring().catch(() => {})); // for another process
     await this.#bell.wait(ms, AbortSignal.any([signal, this.#closed.signal]));
@@ -431,7 +433,7 @@ class RedisQueue implements WorkQueue {
       const again = this.#kept.length > 0 ? this.#kept : await this.#retold(max);
       this.#kept = [];
       if (again.length > 0) return again;
-      const found = await this.#tellings.wait(this.#options.reclaimMs, over);
+      const found = await this.#tellings.wait(BLOCK_MS, over);
       if (found !== undefined && found.length > 0) return found;
     }
     return [];
@@ -663,7 +665,7 @@ class RedisQueue implements WorkQueue {
         "COUNT",
         max,
         "BLOCK",
-        this.#options.reclaimMs,
+        BLOCK_MS,
         "STREAMS",
         `${this.#prefix}blocks`,
         ">",
