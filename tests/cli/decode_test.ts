@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { invoke } from "../../src/cli/command.ts";
-import { command, decodeCommand, HOLD_BYTES } from "../../src/cli/decode.ts";
+import { command, decodeCommand } from "../../src/cli/decode.ts";
+import { HOLD_BYTES } from "../../src/cli/trace_rows.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { type Group, type Vector, vector } from "../fixtures/vectors.ts";
 import { compareProof, compareTable } from "../reference/compare.ts";

@@ -332,7 +332,8 @@ function prove(
   const count = BigInt(authorizations(transaction).length);
   const anyAuth = Array.from({ length: Number(count) + 1 }, (_, k) => AUTHORIZATION_REFUND * BigInt(k));
 
-  if (client.topGasTrusted && execution.gas !== undefined && execution.gas !== used && !amsterdam) {
+  const printable = [used, ...client.topGasCumulative ? [quantity(receipt.cumulativeGasUsed)] : []];
+  if (client.topGasTrusted && execution.gas !== undefined && !printable.includes(execution.gas) && !amsterdam) {
     violate(violations, "R4", `the trace says ${execution.gas} gas, the receipt ${used}`);
   }
   const last = root.rows.at(-1);

@@ -45,6 +45,8 @@ export interface Client {
   readonly stopRow: boolean;
   readonly madeUpStop: "none" | "create" | "call";
   readonly topGasTrusted: boolean;
+  /** The top-level gas may be that of the block so far. */
+  readonly topGasCumulative: boolean;
 }
 
 export function clientOf(version: string): Client {
@@ -59,6 +61,7 @@ export function clientOf(version: string): Client {
     stopRow: true,
     madeUpStop: "none",
     topGasTrusted: true,
+    topGasCumulative: text.includes("anvil"),
   };
   if (text.includes("erigon")) return { ...geth, family: "erigon" };
   if (text.includes("geth")) return geth;
