@@ -1,0 +1,133 @@
+/** The assembled product for one test: a chain, a database, and the processor as a process of its own. */
+import { DEV_CHAIN_ID } from "../../src/embedded/chain.ts";
+import { startArguments } from "../../src/embedded/processor_command.ts";
+import { applySchema } from "../../src/stages/sink/schema.ts";
+import { openClickHouse } from "../../src/stages/sink/clickhouse.ts";
+import project from "../../deno.json" with { type: "json" };
+import { freshDatabase } from "../embedded/shared_engine.ts";
+
+/** Name of the network in every test. */
+export const NETWORK = "devnet";
+
+/** A database with the schema applied. */
+export async function openStore() {
+  const database = await freshDatabase();
+  const { url, user, password } = database;
+  const clickhouse = openClickHouse({
+    url,
+    user,
+    password,
+    database: database.database,
+    settings: {},
+    requestTimeoutMs: 60_000,
+  });
+  await applySchema(clickhouse, { appliedBy: "test" });
+  return {
+    /** The configuration's `clickhouse` section. */
+    section: { url, user, password, database: database.database },
+    /** Rows of a SELECT. */
+    query: <T>(sql: string, params: Readonly<Record<string, unknown>> = {}) => clickhouse.query<T>(sql, params),
+    async [Symbol.asyncDispose]() {
+      await clickhouse.close();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What a test configures; JSON is YAML. */
+export interface StackConfig {
+  readonly nodes: readonly Readonly<Record<string, unknown>>[];
+  readonly clickhouse: Readonly<Record<string, unknown>>;
+  readonly network?: Readonly<Record<string, unknown>>;
+  readonly rest?: Readonly<Record<string, unknown>>;
+}
+
+/** A running `main.ts start`. */
+export interface Processor extends AsyncDisposable {
+  readonly pid: number;
+  /** What it has written to stderr so far. */
+  log(): string;
+  /** Sends a signal and waits for its end. @returns the exit code. */
+  end(signal: Deno.Signal): Promise<number>;
+}
+
+/** Starts the processor with the permissions of `deno task start`; ended by `await using`. */
+export async function startProcessor(config: StackConfig): Promise<Processor> {
+  const directory = await Deno.makeTempDir({ prefix: "processor-" });
+  const file = `${directory}/config.yaml`;
+  const { telemetry, ...rest } = (config.rest ?? {}) as { telemetry?: object };
+  await Deno.writeTextFile(
+    file,
+    JSON.stringify({
+      networks: [{
+        name: NETWORK,
+        chainId: DEV_CHAIN_ID,
+        blockTime: "1s",
+        startBlock: 1,
+        nodes: config.nodes,
+        ...config.network,
+      }],
+      clickhouse: config.clickhouse,
+      roles: ["discover", "work"],
+      telemetry: { log: { level: "info", format: "pretty" }, progress: "off", ...telemetry },
+      ...rest,
+    }),
+  );
+  const child = new Deno.Command(Deno.execPath(), {
+    args: startArguments(project.tasks.start, new URL("../../", import.meta.url), file),
+    cwd: directory,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  const logged = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
+  })();
+  let ended = false;
+  const status = child.status.then((result) => {
+    ended = true;
+    return result;
+  });
+  const end = async (signal: Deno.Signal) => {
+    if (!ended) child.kill(signal);
+    const { code } = await status;
+    await logged;
+    return code;
+  };
+  return {
+    pid: child.pid,
+    log: () => log,
+    end,
+    async [Symbol.asyncDispose]() {
+      await end("SIGKILL");
+      await Deno.remove(directory, { recursive: true });
+    },
+  };
+}
+
+/** Waits until `holds` does. @throws {Error} after `withinMs`, with what `otherwise` says. */
+export async function until(
+  what: string,
+  withinMs: number,
+  holds: () => Promise<boolean>,
+  otherwise = () => "",
+): Promise<void> {
+  const end = performance.now() + withinMs;
+  while (!await holds()) {
+    if (performance.now() > end) throw new Error(`Cannot wait longer for ${what}\n${otherwise()}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** JSON-RPC to a node, beside the product. */
+export async function ask<T>(url: string, method: string, params: readonly unknown[]): Promise<T> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+  });
+  const { result, error } = await response.json() as { result: T; error?: { message: string } };
+  if (error !== undefined) throw new Error(`${method}: ${error.message}`);
+  return result;
+}
