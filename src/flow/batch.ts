@@ -237,11 +237,15 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
   #leave(open: Open<T, R>): void {
     open.linger?.unsubscribe();
     if (this.#open.get(open.group) === open) this.#open.delete(open.group);
+    if (this.#open.size > 0) return;
+    this.#turn?.unsubscribe();
+    this.#turn = undefined;
   }
 
   /** In the next turn, so that owners who were told of one write together bring their next items together. */
   #pumpSoon(): void {
     if (this.#full.length > 0) this.#pump();
+    if (this.#open.size === 0) return;
     this.#turn ??= this.#scheduler.schedule(() => {
       this.#turn = undefined;
       const reason = this.#draining ? "drain" : this.#expected === 0 ? "idle" : undefined;
