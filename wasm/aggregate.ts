@@ -32,6 +32,7 @@ import {
   SUM_BYTES,
   SUMS,
   SUMS_OF_FRAME,
+  TARGET_TEXT,
   TOUCHED,
   TOUCHED_BYTES,
 } from "./layout";
@@ -98,12 +99,12 @@ const UNDEFINED_SLOT: u32 = 256;
 let filled: usize = 0;
 let pathValues: usize = 0;
 let targetBytes: usize = 0;
-/** Position in `operations` of the frame's undefined opcode, by level: the name that SUMS has no room for. */
 export let aggregateChecksum: u64 = 0;
 export let aggregateRows: u32 = 0;
 
 /* The row to be written. */
-let targetLimbs: usize = 0;
+let hasTarget: u32 = 0;
+let targetCell: u64 = 0;
 let summaryRefund: i64 = 0;
 let hasSummaryRefund: u32 = 0;
 let summaryIntrinsic: u64 = 0;
@@ -129,13 +130,14 @@ export function clearSums(): void {
 }
 
 function sumsOf(slot: u32): usize {
+  const frame = F;
   const sums = SUMS + (level as usize) * SUMS_OF_FRAME + (slot as usize) * SUM_BYTES;
   const count = load<u32>(sums, S_COUNT);
   store<u32>(sums, count + 1, S_COUNT);
   if (count == 0) {
-    const touched = load<u32>(F, F_TOUCHED);
+    const touched = load<u32>(frame, F_TOUCHED);
     store<u16>(TOUCHED + (level as usize) * TOUCHED_BYTES + ((touched as usize) << 1), slot as u16);
-    store<u32>(F, touched + 1, F_TOUCHED);
+    store<u32>(frame, touched + 1, F_TOUCHED);
   }
   return sums;
 }
@@ -143,15 +145,17 @@ function sumsOf(slot: u32): usize {
 /** Adds a structlog that neither expands memory nor opens a frame nor accesses anything. */
 
 export function addPlain(used: u64): void {
-  const sums = sumsOf(load<u32>(F, P_OP));
+  const frame = F;
+  const sums = sumsOf(load<u32>(frame, P_OP));
   store<u64>(sums, load<u64>(sums, S_GAS) + used, S_GAS);
-  store<u64>(sums, load<u64>(sums, S_WORDS) + load<u64>(F, F_WORDS), S_WORDS);
-  store<u64>(sums, load<u64>(sums, S_SQUARES) + load<u64>(F, F_SQUARES), S_SQUARES);
+  store<u64>(sums, load<u64>(sums, S_WORDS) + load<u64>(frame, F_WORDS), S_WORDS);
+  store<u64>(sums, load<u64>(sums, S_SQUARES) + load<u64>(frame, F_SQUARES), S_SQUARES);
 }
 
 /** Adds any structlog: `child` is what of `gas + child` its frame or precompile used. */
 export function addSums(gas: u64, child: u64, before: u64, after: u64, expansion: u64, cold: u32): void {
-  const sums = sumsOf(load<u32>(F, P_OP));
+  const frame = F;
+  const sums = sumsOf(load<u32>(frame, P_OP));
   store<u32>(sums, load<u32>(sums, S_COLD) + cold, S_COLD);
   store<u64>(sums, load<u64>(sums, S_GAS) + gas, S_GAS);
   store<u64>(sums, load<u64>(sums, S_CHILD) + child, S_CHILD);
@@ -222,14 +226,17 @@ function put(
   store<u32>(AGG_MAX_DEPTH + at4, maxDepth);
   store<u16>(AGG_CALL_TYPE + (row << 1), type as u16);
   store<u16>(AGG_OPERATION + (row << 1), operation as u16);
-  if (targetLimbs == 0) {
+  if (hasTarget == 0) {
     store<u8>(AGG_TARGET_NULLS + row, 1);
     store<u8>(AGG_TARGET + targetBytes, 0);
     targetBytes++;
   } else {
+    const at = AGG_TARGET + targetBytes;
     store<u8>(AGG_TARGET_NULLS + row, 0);
-    putAddress(AGG_TARGET + targetBytes, targetLimbs);
-    cells += textCell(AGG_TARGET + targetBytes + 1, 42) * K5;
+    v128.store(at, v128.load(TARGET_TEXT));
+    v128.store(at, v128.load(TARGET_TEXT, 16), 16);
+    v128.store(at, v128.load(TARGET_TEXT, 32), 32);
+    cells += targetCell;
     targetBytes += ADDRESS_TEXT_BYTES;
   }
   store<u64>(AGG_COUNT + at8, count);
@@ -260,6 +267,14 @@ function put(
   filled = row + 1;
 }
 
+/** All rows of a frame have one target: `limbs` of its address, or 0. */
+function setTarget(limbs: usize): void {
+  hasTarget = limbs == 0 ? 0 : 1;
+  if (limbs == 0) return;
+  putAddress(TARGET_TEXT, limbs);
+  targetCell = textCell(TARGET_TEXT + 1, 42) * K5;
+}
+
 /** Share of an element in the cell of a path; `position` counts from 1. */
 
 export function pathElement(id: u32, position: u32): u64 {
@@ -268,7 +283,7 @@ export function pathElement(id: u32, position: u32): u64 {
 
 /** Rows of the opcodes of the innermost frame and its summary. `failed` is the EVM byte (or 256) that halted it, or -1. */
 export function emitFrame(failed: i32, extraErrors: u64): void {
-  targetLimbs = load<u32>(F, F_HAS_TARGET) != 0 ? F + F_TARGET : 0;
+  setTarget(load<u32>(F, F_HAS_TARGET) != 0 ? F + F_TARGET : 0);
   const type = load<u32>(F, F_TYPE);
   const depth = load<u32>(F, F_DEPTH);
   const touched = load<u32>(F, F_TOUCHED);
@@ -345,6 +360,6 @@ export function setRootSummary(hasRefund: u32, refund: i64, hasIntrinsic: u32, i
 
 /** Summary of a frame without structlogs below the innermost one. */
 export function emitCodeless(id: u32, type: u32, target: usize, share: u64, errors: u64): void {
-  targetLimbs = target;
+  setTarget(target);
   put(id, type, OPERATION_NONE, level + 1, level + 1, 0, errors, share, share, 0, 0, 0, 0, 0, 0);
 }

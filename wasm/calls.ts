@@ -36,6 +36,7 @@ import { CALL, CALLCODE, CREATE2 } from "./kinds";
 import { account, addCredit, adopt, coldAccesses, warm } from "./access";
 import { addSums, emitCodeless } from "./aggregate";
 import { emitRow } from "./columns";
+import { printedCost } from "./gas";
 import { expandMemory, wordsOf } from "./memory_words";
 import { RECORD, STACK_HEIGHT } from "./record";
 import { refundHigh, refundLow } from "./slots";
@@ -62,7 +63,6 @@ import {
   P_OP,
   P_OPERANDS,
   P_PRICE,
-  P_PRINTED,
   P_REFUND_HIGH,
   P_REFUND_LOW,
   P_REQUESTED,
@@ -183,7 +183,7 @@ export function settleCall(used: u64): void {
   const type = load<u32>(F, P_OP);
   if (load<u32>(F, P_OPERANDS) == 0) {
     if (!hasChild) emitCodeless(++frames, type, callee(), 0, flag == 0 ? 1 : 0);
-    return finish(used, self, load<u64>(F, P_PRINTED), 0, 0, callee());
+    return finish(used, self, printedCost(), 0, 0, callee());
   }
   let share: u64 = 0;
   let cold: u32;
@@ -301,7 +301,7 @@ export function settleCreate(used: u64): void {
     if (!hasChild) warm(account(word(0)));
     else if (load<u32>(F, P_CHILD_OUTCOME) == OUTCOME_SUCCESS) adopt(word(0), load<u32>(F, P_TOKEN));
   } else if (flag == 0 && !hasChild) addCredit();
-  if (load<u32>(F, P_OPERANDS) == 0) return finish(used, self, load<u64>(F, P_PRINTED), 0, 0, callTo);
+  if (load<u32>(F, P_OPERANDS) == 0) return finish(used, self, printedCost(), 0, 0, callTo);
   const base = load<u64>(F, P_PRICE);
   const gas = load<u64>(F, P_GAS);
   const left = base <= gas ? gas - base : 0;
@@ -325,7 +325,7 @@ export function settleCreate(used: u64): void {
 
 /** A call or create after which its frame ends, without failing: only where an implicit STOP has no structlog. */
 export function settleLastCall(isCall: bool): void {
-  const printed = load<u64>(F, P_PRINTED);
+  const printed = printedCost();
   const hasOperands = load<u32>(F, P_OPERANDS) != 0;
   const callTo = isCall ? callee() : 0;
   const cold = load<u32>(F, P_SET_COLD);
@@ -346,7 +346,7 @@ export function failCall(isCall: bool): void {
   const child = childUsed();
   const self = child <= used ? used - child : 0;
   const callTo = isCall ? callee() : 0;
-  emitRow(used, self, load<u64>(F, P_PRINTED), callTo);
+  emitRow(used, self, printedCost(), callTo);
   const before = load<u64>(F, P_BEFORE);
   addSums(self, used - self, before, before, 0, load<u32>(F, P_SET_COLD));
   store<u64>(F, load<u64>(F, F_USED) + used, F_USED);

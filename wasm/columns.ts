@@ -52,28 +52,62 @@ import {
 
 let filled: usize = 0;
 let pathValues: usize = 0;
-let returnBytes: usize = 0;
-let errorBytes: usize = 0;
-let callToBytes: usize = 0;
 export let rowChecksum: u64 = 0;
 
+/*
+ * Most rows have no text. The text columns of an empty block are all null (1 in the nulls, a zero byte in the bytes), so a
+ * row without text writes nothing: a column's bytes end at `end` plus one for each row since `row`.
+ */
+let returnEnd: usize = 0;
+let returnRow: usize = 0;
+let errorEnd: usize = 0;
+let errorRow: usize = 0;
+let callToEnd: usize = 0;
+let callToRow: usize = 0;
+let isPrepared: u32 = 0;
+
 export function resetColumns(): void {
-  filled = 0;
-  pathValues = 0;
-  returnBytes = 0;
-  errorBytes = 0;
-  callToBytes = 0;
+  if (isPrepared == 0) {
+    isPrepared = 1;
+    memory.fill(ROW_RETURN_NULLS, 1, BLOCK_ROWS);
+    memory.fill(ROW_ERROR_NULLS, 1, BLOCK_ROWS);
+    memory.fill(ROW_CALL_TO_NULLS, 1, BLOCK_ROWS);
+  }
+  clearBlock();
   rowChecksum = 0;
 }
 
 export function flushRows(): void {
   if (filled == 0) return;
-  structlogBlock(filled as u32, pathValues as u32, returnBytes as u32, errorBytes as u32, callToBytes as u32);
+  structlogBlock(
+    filled as u32,
+    pathValues as u32,
+    (returnEnd + filled - returnRow) as u32,
+    (errorEnd + filled - errorRow) as u32,
+    (callToEnd + filled - callToRow) as u32,
+  );
+  clearBlock();
+}
+
+/** Makes the block empty, its texts null again. */
+function clearBlock(): void {
+  clearTexts(ROW_RETURN_NULLS, returnRow, ROW_RETURN, returnEnd);
+  clearTexts(ROW_ERROR_NULLS, errorRow, ROW_ERROR, errorEnd);
+  clearTexts(ROW_CALL_TO_NULLS, callToRow, ROW_CALL_TO, callToEnd);
+  returnEnd = 0;
+  returnRow = 0;
+  errorEnd = 0;
+  errorRow = 0;
+  callToEnd = 0;
+  callToRow = 0;
   filled = 0;
   pathValues = 0;
-  returnBytes = 0;
-  errorBytes = 0;
-  callToBytes = 0;
+}
+
+function clearTexts(nulls: usize, row: usize, bytes: usize, end: usize): void {
+  if (end == 0) return;
+  memory.fill(nulls, 1, row);
+  memory.fill(bytes, 0, end);
 }
 
 /** Writes varint length and bytes; returns how many. */
@@ -128,32 +162,33 @@ export function copyPath(to: usize, values: usize): void {
 
 /** Writes the waiting structlog of the innermost frame; `callTo` are the limbs of the address that it calls, or 0. */
 export function emitRow(used: u64, self: u64, cost: u64, callTo: usize): void {
+  const frame = F;
   const pathLength = (level as usize) + 1;
-  const flags = load<u32>(F, P_FLAGS);
+  const flags = load<u32>(frame, P_FLAGS);
   const texts = flags & (HAS_RETURN_DATA | HAS_ERROR);
   if (filled == BLOCK_ROWS || pathValues + pathLength + 4 > (BLOCK_PATHS as usize)) flushRows();
   if (texts != 0) makeRoomForTexts();
 
   const row = filled;
-  const index = load<u32>(F, P_INDEX);
-  const pc = load<u32>(F, P_PC);
-  const operation = load<u32>(F, P_OPERATION);
-  const gas = load<u64>(F, P_GAS);
-  const depth = load<u32>(F, P_DEPTH);
+  const index = load<u32>(frame, P_INDEX);
+  const pc = load<u32>(frame, P_PC);
+  const operation = load<u32>(frame, P_OPERATION);
+  const gas = load<u64>(frame, P_GAS);
+  const depth = load<u32>(frame, P_DEPTH);
   store<u64>(ROW_GAS + (row << 3), gas);
   store<u64>(ROW_GAS_COST + (row << 3), cost);
   store<u64>(ROW_GAS_USED + (row << 3), used);
   store<u64>(ROW_GAS_SELF + (row << 3), self);
   store<u32>(ROW_INDEX + (row << 2), index);
   store<u32>(ROW_PC + (row << 2), pc);
-  store<u32>(ROW_FRAME_ID + (row << 2), load<u32>(F, F_ID));
+  store<u32>(ROW_FRAME_ID + (row << 2), load<u32>(frame, F_ID));
   store<u16>(ROW_OPERATION + (row << 1), operation as u16);
   store<u16>(ROW_DEPTH + (row << 1), depth as u16);
   copyPath(ROW_PATHS + (pathValues << 2), pathLength);
   pathValues += pathLength;
   store<u64>(ROW_PATH_ENDS + (row << 3), pathValues as u64);
 
-  let cells = load<u64>(F, F_CELLS) + (index as u64) * K1 + (pc as u64) * K2 +
+  let cells = load<u64>(frame, F_CELLS) + (index as u64) * K1 + (pc as u64) * K2 +
     load<u64>(OPERATION_HASHES + ((operation as usize) << 3)) * K3 + gas * K4 + cost * K5 + used * K6 + self * K7 +
     (depth as u64) * K8;
 
@@ -161,30 +196,20 @@ export function emitRow(used: u64, self: u64, cost: u64, callTo: usize): void {
     store<u8>(ROW_REFUND_NULLS + row, 1);
     store<u64>(ROW_REFUND + (row << 3), 0);
   } else {
-    const refund = load<i64>(F, P_REFUND);
+    const refund = load<i64>(frame, P_REFUND);
     const stored: u64 = refund < 0 ? 0 : refund as u64;
     store<u8>(ROW_REFUND_NULLS + row, 0);
     store<u64>(ROW_REFUND + (row << 3), stored);
     cells += presentCell(stored) * K10;
   }
   if (texts != 0) cells += putTexts(row, flags);
-  else {
-    store<u8>(ROW_RETURN_NULLS + row, 1);
-    store<u8>(ROW_RETURN + returnBytes, 0);
-    returnBytes++;
-    store<u8>(ROW_ERROR_NULLS + row, 1);
-    store<u8>(ROW_ERROR + errorBytes, 0);
-    errorBytes++;
-  }
-  if (callTo == 0) {
-    store<u8>(ROW_CALL_TO_NULLS + row, 1);
-    store<u8>(ROW_CALL_TO + callToBytes, 0);
-    callToBytes++;
-  } else {
+  if (callTo != 0) {
+    const at = ROW_CALL_TO + callToEnd + row - callToRow;
+    putAddress(at, callTo);
     store<u8>(ROW_CALL_TO_NULLS + row, 0);
-    putAddress(ROW_CALL_TO + callToBytes, callTo);
-    cells += textCell(ROW_CALL_TO + callToBytes + 1, 42) * K12;
-    callToBytes += ADDRESS_TEXT_BYTES;
+    cells += textCell(at + 1, 42) * K12;
+    callToEnd = at + ADDRESS_TEXT_BYTES - ROW_CALL_TO;
+    callToRow = row + 1;
   }
   rowChecksum += intHash64(cells);
   filled = row + 1;
@@ -194,7 +219,7 @@ export function emitRow(used: u64, self: u64, cost: u64, callTo: usize): void {
 function makeRoomForTexts(): void {
   const returned = (load<u32>(F, P_RETURN_LENGTH) as usize) + LENGTH_BYTES + BLOCK_ROWS;
   const error = (load<u32>(F, P_ERROR_LENGTH) as usize) + LENGTH_BYTES + BLOCK_ROWS;
-  if (returnBytes + returned > (RETURN_DATA_CAPACITY as usize) || errorBytes + error > (ERROR_CAPACITY as usize)) {
+  if (returnEnd + returned > (RETURN_DATA_CAPACITY as usize) || errorEnd + error > (ERROR_CAPACITY as usize)) {
     flushRows();
   }
 }
@@ -204,24 +229,20 @@ function putTexts(row: usize, flags: u32): u64 {
   let from = load<u32>(F, P_TEXTS) as usize;
   if ((flags & HAS_RETURN_DATA) != 0) {
     const length = load<u32>(F, P_RETURN_LENGTH) as usize;
+    const at = returnEnd + row - returnRow;
     store<u8>(ROW_RETURN_NULLS + row, 0);
-    returnBytes += putText(ROW_RETURN + returnBytes, from, length);
+    returnEnd = at + putText(ROW_RETURN + at, from, length);
+    returnRow = row + 1;
     cells += textCell(from, length) * K9;
     from += length;
-  } else {
-    store<u8>(ROW_RETURN_NULLS + row, 1);
-    store<u8>(ROW_RETURN + returnBytes, 0);
-    returnBytes++;
   }
   if ((flags & HAS_ERROR) != 0) {
     const length = load<u32>(F, P_ERROR_LENGTH) as usize;
+    const at = errorEnd + row - errorRow;
     store<u8>(ROW_ERROR_NULLS + row, 0);
-    errorBytes += putText(ROW_ERROR + errorBytes, from, length);
+    errorEnd = at + putText(ROW_ERROR + at, from, length);
+    errorRow = row + 1;
     cells += textCell(from, length) * K11;
-  } else {
-    store<u8>(ROW_ERROR_NULLS + row, 1);
-    store<u8>(ROW_ERROR + errorBytes, 0);
-    errorBytes++;
   }
   return cells;
 }

@@ -33,8 +33,11 @@ export const HELD = SCRATCH + SCRATCH_BYTES;
 export const HELD_TEXTS = HELD + 512;
 export const HELD_TEXTS_BYTES = 65536;
 
+/** Length and text of the target of the frame whose aggregate rows are being written. */
+export const TARGET_TEXT = HELD_TEXTS + HELD_TEXTS_BYTES;
+
 /** One bit per byte of the root frame's code: a JUMPDEST row had this pc. */
-export const JUMPDESTS = HELD_TEXTS + HELD_TEXTS_BYTES;
+export const JUMPDESTS = TARGET_TEXT + 64;
 export const JUMPDESTS_BYTES = 524288;
 
 /** u32 ids from the root frame to the innermost one. */
@@ -130,7 +133,7 @@ export const AGG_INTRINSIC_NULLS = AGG_REFUND_NULLS + AGG_ROWS;
 export const AGG_TARGET_NULLS = AGG_INTRINSIC_NULLS + AGG_ROWS;
 export const AGG_PATHS_VALUES = AGG_TARGET_NULLS + AGG_ROWS;
 export const AGG_TARGET = AGG_PATHS_VALUES + AGG_PATHS * 4;
-export const AGG_END = AGG_TARGET + AGG_ROWS * 43;
+export const AGG_END = AGG_TARGET + AGG_ROWS * 43 + 16;
 
 /** Size of all regions, a multiple of 64 KiB. */
 export const SEMANTICS_BYTES = ((AGG_END - SEMANTICS + 65535) >> 16) << 16;

@@ -48,7 +48,6 @@ export const P_HEIGHT = 172; // i32
 export const P_NEXT_HEIGHT = 176; // i32: expected height, HEIGHT_UNKNOWN, HEIGHT_IMPOSSIBLE
 export const P_OPERANDS = 180; // u32: 1 when all operands are on the stack
 export const P_GAS = 184; // u64
-export const P_PRINTED = 192; // u64: cost as printed, made sane
 export const P_RAW = 200; // u64: magnitude of the cost as printed
 export const P_NEXT_PC = 208; // u64: expected pc, PC_UNKNOWN, PC_NONE
 export const P_PRICE = 216; // u64: price, or the part of it that is known before the outcome

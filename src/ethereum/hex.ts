@@ -13,7 +13,7 @@ export function quantity(value: unknown): bigint | undefined {
 
 /** Lower-case hex digits of a byte text, without 0x. `undefined` when it is not one or has an odd number of digits. */
 export function hexDigits(value: unknown): string | undefined {
-  if (typeof value !== "string" || !/^(0x)?([0-9a-fA-F]{2})*$/.test(value)) return undefined;
+  if (typeof value !== "string" || value.length % 2 !== 0 || !/^(0x)?[0-9a-fA-F]*$/.test(value)) return undefined;
   return (value.startsWith("0x") ? value.slice(2) : value).toLowerCase();
 }
 

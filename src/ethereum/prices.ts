@@ -51,6 +51,14 @@ export const REFUND_AUTHORISATION = 12_500;
 
 /** Prices under the rules of `fork`; blocks before Spurious Dragon get those of Spurious Dragon. */
 export function gasSchedule(fork: Fork): GasSchedule {
+  let schedule = made.get(fork);
+  if (schedule === undefined) made.set(fork, schedule = makeSchedule(fork));
+  return schedule;
+}
+
+const made = new Map<Fork, GasSchedule>();
+
+function makeSchedule(fork: Fork): GasSchedule {
   const since = (first: Fork) => isActive(fork, first);
   const [berlin, istanbul, london] = [since("berlin"), since("istanbul"), since("london")];
   const sload = berlin ? 100 : istanbul ? 800 : 200;

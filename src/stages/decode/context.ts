@@ -6,7 +6,7 @@ import * as F from "../../../wasm/facts.ts";
 import { FACTS, MAX_OPERATIONS, OPCODES, SCRATCH, SCRATCH_BYTES } from "../../../wasm/layout.ts";
 import { OPERATION_NAMES } from "../../../wasm/kinds.ts";
 import type { ClientFlags } from "../../ethereum/clients.ts";
-import { type Fork, isActive } from "../../ethereum/forks.ts";
+import type { Fork } from "../../ethereum/forks.ts";
 import { ColumnViews } from "./columns.ts";
 import { hasRules, rulesFor, type TransactionFacts, transactionFacts } from "./facts.ts";
 import type { ResultFacts, TraceMeaning } from "./meaning.ts";
@@ -136,8 +136,10 @@ export class Meaning implements TraceMeaning {
   }
 
   #word(address: number, value: bigint): void {
-    for (let limb = 0; limb < 4; limb++) {
-      this.#memory.setBigUint64(address + 8 * limb, BigInt.asUintN(64, value >> BigInt(64 * limb)), true);
+    let rest = value;
+    for (let limb = 0; limb < 32; limb += 8) {
+      this.#memory.setBigUint64(address + limb, rest, true);
+      if (rest !== 0n) rest >>= 64n;
     }
   }
 
@@ -170,7 +172,7 @@ export class Meaning implements TraceMeaning {
   }
 
   #writeFacts(facts: TransactionFacts, fork: Fork | undefined): void {
-    const rules = rulesFor(fork);
+    const { flags } = this.#tables!;
     const flag = (condition: boolean, bit: number) => condition ? bit : 0;
     this.#u32(
       F.FACT_FLAGS,
@@ -178,13 +180,11 @@ export class Meaning implements TraceMeaning {
         flag(facts.succeeded !== undefined, F.KNOWN_STATUS) | flag(facts.succeeded === true, F.STATUS_SUCCESS) |
         flag(facts.isCreation, F.IS_CREATION) | flag(facts.isInputEmpty, F.IS_INPUT_EMPTY) |
         flag(hasRules(fork), F.KNOWN_RULES) | flag(facts.isWarmComplete, F.KNOWN_WARM) |
-        flag(isActive(rules, "berlin"), F.IS_BERLIN) | flag(isActive(rules, "istanbul"), F.IS_ISTANBUL) |
-        flag(isActive(rules, "london"), F.IS_LONDON) | flag(isActive(rules, "shanghai"), F.IS_SHANGHAI) |
-        flag(isActive(rules, "prague"), F.IS_PRAGUE) | flag(facts.directPrice !== undefined, F.IS_TO_PRECOMPILE) |
+        flags | flag(facts.directPrice !== undefined, F.IS_TO_PRECOMPILE) |
         flag(facts.to !== undefined, F.KNOWN_TO) | flag(facts.target !== undefined, F.KNOWN_TARGET),
     );
     this.#u32(F.FACT_AUTHORISATIONS, facts.authorisations);
-    this.#u32(F.FACT_CREDITS, isActive(rules, "prague") && facts.to !== undefined ? 1 : 0);
+    this.#u32(F.FACT_CREDITS, (flags & F.IS_PRAGUE) !== 0 && facts.to !== undefined ? 1 : 0);
     this.#u32(F.FACT_SLOT_CREDITS, facts.storageKeys);
     this.#u64(F.FACT_GAS_LIMIT, facts.gasLimit);
     this.#u64(F.FACT_INTRINSIC, BigInt(facts.intrinsicGas));
@@ -195,9 +195,11 @@ export class Meaning implements TraceMeaning {
   }
 
   #warm(facts: TransactionFacts): void {
-    const accounts = [...this.#tables!.precompileAddresses, ...facts.warmAccounts];
-    for (let from = 0; from < accounts.length; from += LIST_ITEMS) {
-      const part = accounts.slice(from, from + LIST_ITEMS);
+    const { precompileWords } = this.#tables!;
+    this.#bytes.set(precompileWords, LIST);
+    this.#exports!.warmAccounts(precompileWords.length / 32);
+    for (let from = 0; from < facts.warmAccounts.length; from += LIST_ITEMS) {
+      const part = facts.warmAccounts.slice(from, from + LIST_ITEMS);
       part.forEach((account, at) => this.#word(LIST + 32 * at, account));
       this.#exports!.warmAccounts(part.length);
     }

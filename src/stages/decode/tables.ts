@@ -14,8 +14,10 @@ export interface ForkTables {
   readonly opcodes: Uint8Array;
   /** From FACT_PRECOMPILES on. */
   readonly precompiles: Uint8Array;
-  /** Addresses of the precompiles: they are warm from the start. */
-  readonly precompileAddresses: readonly bigint[];
+  /** Addresses of the precompiles, which are warm from the start: words of 32 bytes, least significant byte first. */
+  readonly precompileWords: Uint8Array;
+  /** IS_* bits of the fork. */
+  readonly flags: number;
 }
 
 const KINDS: Readonly<Record<OpcodeGroup, number>> = {
@@ -73,8 +75,24 @@ function makeTables(fork: Fork): ForkTables {
     schedule,
     opcodes,
     precompiles: precompileTable(fork),
-    precompileAddresses: known.map(({ address }) => BigInt(address)),
+    precompileWords: addressWords(known.map(({ address }) => address)),
+    flags: FLAGS.reduce((flags, [since, bit]) => flags | (isActive(fork, since) ? bit : 0), 0),
   };
+}
+
+const FLAGS: readonly (readonly [since: Fork, bit: number])[] = [
+  ["istanbul", F.IS_ISTANBUL],
+  ["berlin", F.IS_BERLIN],
+  ["london", F.IS_LONDON],
+  ["shanghai", F.IS_SHANGHAI],
+  ["prague", F.IS_PRAGUE],
+];
+
+function addressWords(addresses: readonly number[]): Uint8Array {
+  const words = new Uint8Array(32 * addresses.length);
+  const view = new DataView(words.buffer);
+  addresses.forEach((address, at) => view.setUint16(32 * at, address, true));
+  return words;
 }
 
 function writeOpcode(table: Uint8Array, opcode: Opcode, fork: Fork, schedule: GasSchedule): void {
