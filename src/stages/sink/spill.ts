@@ -152,7 +152,7 @@ class DirectorySpill implements Spill {
   }
 
   async drained(signal: AbortSignal): Promise<void> {
-    while (this.#backlogBytes > 0 || this.#queue.length > 0) await this.#changed(signal);
+    while (this.#segments.length > 0 || this.#writing !== undefined) await this.#changed(signal);
   }
 
   async room(signal: AbortSignal): Promise<void> {
@@ -303,19 +303,23 @@ class DirectorySpill implements Spill {
     }
   }
 
-  /** Replays what is fsynced of the segment by now. */
+  /** Replays what is fsynced of the segment by now; appends may go on meanwhile. */
   async #replaySegment(segment: SegmentState, signal: AbortSignal): Promise<void> {
+    const { end } = segment;
     using file = await Deno.open(this.#pathOf(segment), { read: true });
     if (this.#replayed === 0 && !await isSegment(file)) return await this.#quarantineSegment(segment);
-    for await (const entry of readSegment(file, this.#replayed, segment.end)) {
+    for await (const entry of readSegment(file, this.#replayed, end)) {
       await this.#replayEntry(segment, file, entry, signal);
-      this.#backlogBytes -= entry.end - this.#replayed;
-      this.#replayed = entry.end;
-      this.#told();
+      this.#advance(entry.end);
     }
     // A segment without records is its magic alone.
-    this.#backlogBytes -= segment.end - this.#replayed;
-    this.#replayed = segment.end;
+    this.#advance(end);
+  }
+
+  #advance(end: number): void {
+    this.#backlogBytes -= end - this.#replayed;
+    this.#replayed = end;
+    this.#told();
   }
 
   async #replayEntry(
@@ -377,9 +381,9 @@ class DirectorySpill implements Spill {
 
   async #removeSegment(segment: SegmentState): Promise<void> {
     if (segment.writing) this.#seal(segment);
+    await Deno.remove(this.#pathOf(segment));
     this.#segments.shift();
     this.#replayed = 0;
-    await Deno.remove(this.#pathOf(segment));
     this.#told();
   }
 
