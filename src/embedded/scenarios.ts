@@ -73,8 +73,8 @@ const DEPLOYMENTS: readonly (readonly { readonly name: ContractName; readonly li
 
 /** Scenarios of a block beside its transfers: after four blocks each one was seen. */
 const SCENARIOS_PER_BLOCK = 4;
-/** Every so many blocks, one has a long loop. */
-const LOOP_EVERY_BLOCKS = 9;
+/** Every so many blocks, the one in the middle has a long loop. */
+const LOOP_EVERY_BLOCKS = 18;
 /** One round is 19 opcodes. */
 const LOOP_ROUNDS = 6_000;
 /** How often each block's number goes into its storage keys. */
@@ -92,7 +92,7 @@ export function planBlock(plan: BlockPlan): readonly ScenarioRequest[] {
       requests.push(scenario(draw));
     }
   }
-  if (number % LOOP_EVERY_BLOCKS === 0) requests.push(draw.loop());
+  if (number % LOOP_EVERY_BLOCKS === LOOP_EVERY_BLOCKS / 2) requests.push(draw.loop());
   requests.push(draw.transfer());
   if (number % 2 === 1) requests.push(draw.transferWithCalldata());
   return requests;
