@@ -37,6 +37,7 @@ import { account, addCredit, adopt, coldAccesses, warm } from "./access";
 import { addSums, emitCodeless } from "./aggregate";
 import { emitRow } from "./columns";
 import { printedCost } from "./gas";
+import { expectMadeUp } from "./made_up";
 import { expandMemory, wordsOf } from "./memory_words";
 import { RECORD, STACK_HEIGHT } from "./record";
 import { refundHigh, refundLow } from "./slots";
@@ -98,6 +99,7 @@ export function flagOfRecord(): i32 {
 
 /** A call names its callee in the second word, also when words below are missing. */
 export function takeCallee(): void {
+  expectMadeUp(true, 0);
   const isKnown = load<i32>(RECORD, STACK_HEIGHT) >= 2;
   store<u32>(F, isKnown ? 1 : 0, P_CALLEE);
   if (!isKnown) return;
@@ -128,6 +130,7 @@ export function takeCreate(table: usize, op: u32): void {
   creates++;
   const size = saturated(word(2));
   store<u64>(F, size, P_SIZE);
+  expectMadeUp(false, size);
   expandMemory(table);
   const perWord = (fact32(FACT_INIT_CODE_WORD) + (op == CREATE2 ? 6 : 0)) as u64;
   const price = load<u32>(F, P_TOO_LARGE) != 0

@@ -13,6 +13,8 @@ export let dropped: u32 = 0;
 /** 1 while a structlog lies at HELD. */
 export let isHeld: u32 = 0;
 let mode: u32 = 0;
+/** 1 when the next structlog is the first one, or follows a call or create behind which one may be made up. */
+export let isSpecialNext: u32 = 0;
 /** Depth of the call or create before the one at HELD; 0 when it was the first of the reply. */
 let openedAt: u32 = 0;
 
@@ -20,6 +22,15 @@ export function resetMadeUp(): void {
   dropped = 0;
   isHeld = 0;
   mode = fact32(FACT_MADE_UP_STOP);
+}
+
+export function expectSpecial(): void {
+  isSpecialNext = 1;
+}
+
+/** The newest structlog is a call, or a create of `size` bytes of init code. */
+export function expectMadeUp(isCall: bool, size: u64): void {
+  if (isCall ? mode == MADE_UP_CALLS : mode != MADE_UP_NONE && size == 0) isSpecialNext = 1;
 }
 
 /** Whether this client makes up structlogs at all. */

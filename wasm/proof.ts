@@ -264,6 +264,7 @@ function closeRoot(flag: i32): u64 {
     const expected = fact64(FACT_GAS_LIMIT) - fact64(FACT_INTRINSIC);
     if (entryGas != expected) violate(R1, D_FIRST_GAS, 0, entryGas, expected);
   }
+  checkFirstCounter();
   let used = fact64(FACT_INTRINSIC) + rootGas;
   const holds = firstCounter > 0 || fact32(FACT_REFUND_AUTHORISATIONS) != 0;
   if (outcome == OUTCOME_SUCCESS || outcome == OUTCOME_UNKNOWN) {
@@ -279,6 +280,14 @@ function closeRoot(flag: i32): u64 {
   setRootSummary(flags & HAS_REFUND_COUNTER, counter, is(KNOWN_TRANSACTION) ? 1 : 0, fact64(FACT_INTRINSIC));
   emitFrame(failedOperation(outcome), failure ? 1 : 0);
   return rootGas;
+}
+
+/** Before the first opcode the counter holds refunds of authorisations and nothing else. */
+function checkFirstCounter(): void {
+  if (!isComparable()) return;
+  const most = (fact32(FACT_AUTHORISATIONS) as u64) * AUTHORISATION;
+  const first = firstCounter as u64;
+  if (first > most || first % AUTHORISATION != 0) violate(R5, D_REFUND_COUNTER, 0, first, most);
 }
 
 /** Without a structlog for the implicit STOP, what the last structlog itself did to the counter is never printed. */

@@ -12,7 +12,18 @@ import { resetColumns } from "./columns";
 import { changeDepth, openEmptyRoot, openRoot } from "./frames";
 import { resetGas, resolveNext, take } from "./gas";
 import { resetJumpdests } from "./halts";
-import { drop, hold, isHeld, isMadeUp, mayBeMadeUp, resetMadeUp, restoreRecord, swapHeld } from "./made_up";
+import {
+  drop,
+  expectSpecial,
+  hold,
+  isHeld,
+  isMadeUp,
+  isSpecialNext,
+  mayBeMadeUp,
+  resetMadeUp,
+  restoreRecord,
+  swapHeld,
+} from "./made_up";
 import { noteFirstCounter, prove } from "./proof";
 import { resetRefund } from "./refund";
 import { resetSlots } from "./slots";
@@ -22,8 +33,6 @@ import { resetViolations } from "./violations";
 
 /** 1 when depths are counted from 0. */
 let shift: u32 = 0;
-/** Something else than the next structlog of the innermost frame may come: the first one, or one that may be made up. */
-let isSpecial: u32 = 0;
 
 /** Forgets what an earlier transaction left behind, given up half-way or not, and takes the facts at FACTS. */
 export function beginTransaction(): void {
@@ -45,7 +54,7 @@ export function beginTransaction(): void {
   resetGas();
   openEmptyRoot();
   shift = 0;
-  isSpecial = 1;
+  expectSpecial();
 }
 
 /** `count` words at SCRATCH + 64: accounts that are warm from the start. At most SCRATCH_BYTES / 64 - 1. */
@@ -67,7 +76,7 @@ export function hashOperation(operation: u32, length: u32): void {
 
 /** Takes the structlog in the record. */
 export function structlog(): void {
-  if (isSpecial != 0) return special();
+  if (isSpecialNext != 0) return special();
   step(load<u32>(RECORD, DEPTH) + shift);
 }
 
@@ -83,7 +92,6 @@ function first(): void {
   openRoot(depth);
   take(depth);
   noteFirstCounter();
-  isSpecial = mayBeMadeUp() ? 1 : 0;
 }
 
 function special(): void {
@@ -97,6 +105,7 @@ function special(): void {
     }
   }
   if (mayBeMadeUp() && hold(depth + shift)) return;
+  isSpecialNext = 0;
   pass();
 }
 
