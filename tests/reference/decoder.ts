@@ -41,6 +41,7 @@ import {
 } from "./rules.ts";
 
 const AUTHORIZATION_REFUND = 12500n;
+const WITHOUT_PRICES = new Set(["N1", "N2", "R2", "F3", "F4", "F5", "F6", "P2", "K1"]);
 const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
 
 /** One reply and what belongs to it, all of it present. */
@@ -110,7 +111,7 @@ export async function decodeReference(input: ReferenceInput): Promise<Reading> {
     accessListKeys: list.reduce((sum, { keys }) => sum + keys.length, 0),
     complete: true,
   });
-  if (rules.name !== "amsterdam") checkRows(execution, rules);
+  checkRows(execution, rules);
   checkFrames(execution, client, status);
   const proof = prove(input, execution, state, rules, client);
   return {
@@ -157,7 +158,7 @@ function checkRows(execution: Execution, rules: Rules): void {
       violate(violations, "P2", `frame ${frame.id} starts at pc ${frame.rows[0].pc}`, frame.rows[0]);
     }
     for (const row of frame.rows) {
-      if (row.next !== undefined) checkSuccessor(row, row.next, violations);
+      if (row.next !== undefined) checkSuccessor(row, row.next, rules, violations);
       checkPrice(row, rules, violations);
     }
     const last = frame.rows.at(-1);
@@ -172,9 +173,9 @@ function checkRows(execution: Execution, rules: Rules): void {
   }
 }
 
-function checkSuccessor(row: Row, next: Row, violations: Violation[]): void {
+function checkSuccessor(row: Row, next: Row, rules: Rules, violations: Violation[]): void {
   const opcode = OPCODES.get(row.op);
-  if (opcode === undefined || ENDS.has(row.op)) {
+  if (opcode === undefined || !rules.at(opcode.since) || ENDS.has(row.op)) {
     violate(violations, "P2", `${next.op} follows ${row.op} in one frame`, next);
   } else {
     const jumps = row.op === "JUMP" || row.op === "JUMPI" && (item(row, 1) ?? 0n) !== 0n;
@@ -317,7 +318,11 @@ function prove(
   client: Client,
 ): ReferenceProof & { refund: bigint | null } {
   const { transaction, receipt } = input;
-  const { violations, rows } = execution;
+  const { rows } = execution;
+  // The prices of Amsterdam are not known here: what depends on a price proves nothing.
+  const violations = rules.name === "amsterdam"
+    ? execution.violations.filter(({ identity }) => WITHOUT_PRICES.has(identity))
+    : execution.violations;
   const root = execution.frames[0]!;
   const { intrinsic, floor } = intrinsicGas(transaction, rules);
   const limit = quantity(transaction.gas)!;
@@ -337,7 +342,7 @@ function prove(
     violate(violations, "R4", `the trace says ${execution.gas} gas, the receipt ${used}`);
   }
   const last = root.rows.at(-1);
-  if (last === undefined) {
+  if (last === undefined && !amsterdam) {
     const spent = emptyGas(input, rules, intrinsic, limit, execution);
     if (spent === undefined) violate(violations, "R6", "nothing was executed, yet something must have been");
     else {
@@ -348,7 +353,7 @@ function prove(
     }
     const precompile = typeof transaction.to === "string" && isPrecompile(transaction.to, rules);
     if (!precompile && typeof transaction.to === "string" && floor > intrinsic) verdict = "bounded";
-  } else if (!amsterdam) {
+  } else if (last !== undefined && !amsterdam) {
     if (rows[0]!.gas !== limit - intrinsic) {
       violate(violations, "R1", `starts with ${rows[0]!.gas} gas, not ${limit - intrinsic}`);
     }
@@ -362,7 +367,10 @@ function prove(
     const auth = inCounter && first !== undefined ? first : undefined;
     const auths = auth === undefined ? anyAuth : [auth];
     const { lo, hi } = state.refund;
-    if (counter === undefined && lo !== hi) {
+    const stackless = rows.some((row) => row.stack === undefined);
+    if (counter === undefined && stackless) {
+      refund = applied = null; // neither the node nor the operands tell
+    } else if (counter === undefined && lo !== hi) {
       refund = applied = null;
       verdict = "bounded";
       const most = settle(spent, lo);
@@ -468,7 +476,7 @@ function structlogRow(row: Row, input: ReferenceInput, execution: Execution, rul
     gas_self: row.gasSelf,
     depth: row.depth,
     return_data: row.returnData,
-    refund: row.refund ?? null,
+    refund: row.refund === undefined ? null : max(row.refund, 0n),
     error: row.error,
     call_to_address: CALLS.has(row.op)
       ? calleeOf(row)

@@ -228,7 +228,7 @@ function withoutMadeUp<R extends Omit<Row, "index">>(
     const opener = rows[at - 1];
     if (opener === undefined || row.depth !== opener.depth + 1) return false;
     const returns = (rows[at + 1]?.depth ?? 0) <= opener.depth;
-    if (client.madeUpStop === "call") return CALLS.has(opener.op) && returns;
+    if (client.madeUpStop === "call" && CALLS.has(opener.op)) return returns;
     return CREATES.has(opener.op) && opener.stack?.at(-3) === 0n && returns;
   };
   return rows.filter((row, at) => !isMadeUp(row, at));

@@ -1,6 +1,6 @@
 /** Longer runs of the decoder on damaged replies, each from a new seed, which is printed. */
 import assert from "node:assert/strict";
-import { disagreements } from "../stages/decode/agreement.ts";
+import { disagreementsOnDamage, disagreementsOnDisguise } from "../stages/decode/agreement.ts";
 import { refusalReport } from "../stages/decode/refusals.ts";
 
 const MUTANTS = 300_000;
@@ -13,11 +13,18 @@ Deno.test("soak: TraceDecoder refuses damaged traces whose stored gas would be w
   assert.ok(rate >= 0.99, `refused ${(100 * rate).toFixed(2)} % of the mutants that change stored gas`);
 });
 
-Deno.test("soak: TraceDecoder and the reference decoder agree on damaged replies", async () => {
-  const seed = newSeed();
-  await print(`${COMPARED} replies, seed ${seed}\n`);
-  assert.deepEqual(await disagreements(COMPARED, seed), []);
-});
+for (
+  const [what, disagreements] of [
+    ["damaged replies", disagreementsOnDamage],
+    ["replies taken for another fork's or client's", disagreementsOnDisguise],
+  ] as const
+) {
+  Deno.test(`soak: TraceDecoder and the reference decoder agree on ${what}`, async () => {
+    const seed = newSeed();
+    await print(`${COMPARED} ${what}, seed ${seed}\n`);
+    assert.deepEqual(await disagreements(COMPARED, seed), []);
+  });
+}
 
 function newSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import { disagreements } from "./agreement.ts";
+import { disagreementsOnDamage, disagreementsOnDisguise } from "./agreement.ts";
 
 Deno.test("TraceDecoder and the reference decoder agree on damaged replies, read by the scanner and without it", async () => {
-  assert.deepEqual(await disagreements(900, 7), []);
+  assert.deepEqual(await disagreementsOnDamage(900, 7), []);
+});
+
+Deno.test("TraceDecoder and the reference decoder agree on replies taken for another fork's or client's", async () => {
+  assert.deepEqual(await disagreementsOnDisguise(900, 11), []);
 });
