@@ -15,7 +15,7 @@ const HOUR_MS = 3_600_000;
 /** Times so large that the milliseconds which a real server takes do not matter. */
 export const OPTIONS: QueueOptions = {
   leaseMs: 2 * HOUR_MS,
-  heartbeatMs: 20_000_000,
+  heartbeatMs: 500 * HOUR_MS,
   reclaimMs: 0,
   stallTimeoutMs: 1000 * HOUR_MS,
   maxAttempts: 3,
@@ -50,6 +50,8 @@ export interface Backend {
   crash(queue: WorkQueue): Promise<void>;
   /** Time passes for leases, delays, terms and memories. */
   pass(ms: number): Promise<void>;
+  /** The next millisecond, so that two steps never share one. */
+  tick(): Promise<void>;
   /** Keys of Redis, to look into it. */
   readonly redis?: { readonly client: Redis; readonly prefix: string };
 }
@@ -73,16 +75,21 @@ export async function withMemoryBackend(
   const clock = new FakeClock(START_MS);
   const state = new MemoryNetwork(NETWORK, options, clock, 0);
   const queues: MemoryQueue[] = [];
+  const random = fixedRandom();
   try {
     await test({
       open: () => {
-        const queue = new MemoryQueue(state, NETWORK, `c${queues.length}`, options, clock, fixedRandom());
+        const queue = new MemoryQueue(state, NETWORK, `c${queues.length}`, options, clock, random);
         queues.push(queue);
         return Promise.resolve(queue);
       },
       crash: (queue) => queue.close(),
       pass: (ms) => {
         clock.advance(ms);
+        return Promise.resolve();
+      },
+      tick: () => {
+        clock.advance(1);
         return Promise.resolve();
       },
     });
@@ -95,19 +102,36 @@ export async function withRedisBackend(
   test: (backend: Backend) => Promise<void>,
   options: QueueOptions = OPTIONS,
 ): Promise<void> {
+  await withRedisBackends((backend) => test(backend(NETWORK)), options);
+}
+
+/** One server for many queues, each a network of its own. */
+export async function withRedisBackends(
+  test: (backend: (network: string) => Backend) => Promise<void>,
+  options: QueueOptions = OPTIONS,
+): Promise<void> {
   await withRedis(async (server) => {
     const processes: WorkQueues[] = [];
-    const prefix = `${PREFIX}:{${NETWORK}}:`;
+    let random: Random = fixedRandom();
     try {
-      await test({
-        open: async () => {
-          const queues = redisQueues({ url: server.url, prefix: PREFIX, replicas: 0 }, options, fixedRandom());
-          processes.push(queues);
-          return await queues.open(NETWORK);
-        },
-        crash: (queue) => queue.close(),
-        pass: (ms) => passInRedis(server.inspect, prefix, ms),
-        redis: { client: server.inspect, prefix },
+      await test((network) => {
+        random = fixedRandom();
+        const prefix = `${PREFIX}:{${network}}:`;
+        let opened = 0;
+        return {
+          open: async () => {
+            processes[opened] ??= redisQueues(
+              { url: server.url, prefix: PREFIX, replicas: 0 },
+              options,
+              () => random(),
+            );
+            return await (processes[opened++] as WorkQueues).open(network);
+          },
+          crash: (queue) => queue.close(),
+          pass: (ms) => passInRedis(server.inspect, prefix, ms),
+          tick: () => nextMillisecond(server.inspect),
+          redis: { client: server.inspect, prefix },
+        };
       });
     } finally {
       await Promise.all(processes.map((queues) => queues.close()));
@@ -115,30 +139,34 @@ export async function withRedisBackend(
   });
 }
 
-/** Makes everything `ms` older, instead of waiting. The server's clock itself is not touched. */
+/**
+ * Makes everything older, instead of waiting; the server's clock itself is not touched. Pending entries stay with whoever
+ * holds them, and keep their delivery counts.
+ */
+const PASS = `
+local prefix, ms = KEYS[1], tonumber(ARGV[1])
+for _, key in ipairs(redis.call('KEYS', (string.gsub(prefix, '[{}]', '\\\\%0')) .. '*')) do
+  local name = string.sub(key, #prefix + 1)
+  if string.sub(name, 1, 2) == 's:' or name == 'blocks' then
+    local group = name == 'blocks' and 'ledger' or 'workers'
+    local pending = redis.pcall('XPENDING', key, group, '-', '+', 10000)
+    for _, item in ipairs(pending.err and {} or pending) do
+      redis.call('XCLAIM', key, group, item[2], 0, item[1], 'IDLE', item[3] + ms, 'JUSTID')
+    end
+  end
+  local left = redis.call('PTTL', key)
+  if left > ms then redis.call('PEXPIRE', key, left - ms) elseif left >= 0 then redis.call('DEL', key) end
+end
+local delayed = redis.call('ZRANGE', prefix .. 'd', 0, -1)
+for _, id in ipairs(delayed) do redis.call('ZINCRBY', prefix .. 'd', -ms, id) end
+local at = redis.call('HGET', prefix .. 'meta', 'rate_at')
+if at then redis.call('HSET', prefix .. 'meta', 'rate_at', string.format('%.0f', at - ms * 1000)) end
+`;
+
+/** See {@linkcode PASS}. */
 export async function passInRedis(redis: Redis, prefix: string, ms: number): Promise<void> {
   await nextMillisecond(redis);
-  for (const key of await redis.keys(`${prefix}*`)) {
-    const name = key.slice(prefix.length);
-    if (name.startsWith("s:") || name === "blocks") await age(redis, key, name === "blocks" ? "ledger" : "workers", ms);
-    const left = await redis.pttl(key);
-    if (left > ms) await redis.pexpire(key, left - ms);
-    else if (left >= 0) await redis.del(key);
-  }
-  const delayed = await redis.zrange(`${prefix}d`, 0, "-1", "WITHSCORES");
-  for (let index = 0; index < delayed.length; index += 2) {
-    await redis.zincrby(`${prefix}d`, -ms, delayed[index] as string);
-  }
-  const rateAt = await redis.hget(`${prefix}meta`, "rate_at");
-  if (rateAt !== null) await redis.hset(`${prefix}meta`, "rate_at", String(Number(rateAt) - ms * 1000));
-}
-
-/** Pending entries grow older by whoever holds them; their delivery counts stay. */
-export async function age(redis: Redis, key: string, group: string, ms: number): Promise<void> {
-  const pending = await redis.xpending(key, group, "-", "+", 10_000).catch(() => []) as [string, string, number][];
-  for (const [id, consumer, idle] of pending) {
-    await redis.call("XCLAIM", key, group, consumer, "0", id, "IDLE", String(idle + ms), "JUSTID");
-  }
+  await redis.eval(PASS, 1, prefix, ms);
 }
 
 /** Two steps never share a millisecond, as they do not in the other backend. */

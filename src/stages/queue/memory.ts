@@ -228,9 +228,7 @@ export class MemoryNetwork {
       if (!exhausted) this.#reclaimedMs = now;
     }
     const draw = drawing(claim.seed);
-    let open = TASK_CLASSES.filter((name) =>
-      !this.#paused.has(name) && allow[name] > 0 && this.#stream(name).waiting.size > 0
-    );
+    let open = TASK_CLASSES.filter((name) => !this.#paused.has(name) && allow[name] > 0 && this.#length(name) > 0);
     let rounds = 0;
     while (left > 0 && open.length > 0 && rounds < MAX_ROUNDS) {
       const quotas = this.#quotas(open, left, rounds === 0, draw);
@@ -780,6 +778,12 @@ export class MemoryNetwork {
 
   #stream(name: TaskClass): Stream {
     return this.#streams.get(name) as Stream;
+  }
+
+  /** Entries waiting or pending, as Redis counts them. */
+  #length(name: TaskClass): number {
+    const { waiting, pending } = this.#stream(name);
+    return waiting.size + pending.size;
   }
 
   #stale(): Verdict {
