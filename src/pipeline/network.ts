@@ -2,6 +2,7 @@
 import { ignoreElements, map, merge, Observable, startWith, switchMap } from "rxjs";
 import type { Config, NetworkConfig } from "../config/schema.ts";
 import { classified } from "../errors.ts";
+import { ACTIVATIONS } from "../ethereum/forks.ts";
 import { abortable } from "../flow/abortable.ts";
 import { pause } from "../flow/pause.ts";
 import { openNodePool } from "../rpc/pool.ts";
@@ -122,7 +123,10 @@ export class Network implements AsyncDisposable {
     await this.pool[Symbol.asyncDispose]();
   }
 
+  /** Asked only where neither the configuration nor the table of known networks has the answer. */
   #askedFork(): Promise<string | undefined> {
+    const { forks, chainId } = this.#config;
+    if (Object.keys(forks).length > 0 || ACTIVATIONS.has(chainId)) return Promise.resolve(undefined);
     this.#nodeFork ??= nodeFork(this.pool, { priority: "process", withinMs: FORK_WITHIN_MS }).catch(
       (error: unknown) => {
         this.#nodeFork = undefined;

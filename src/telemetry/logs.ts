@@ -24,7 +24,7 @@ export function logReader(options: LogOptions): (event: PipelineEvent) => void {
       level: options.level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      messageKey: "message",
+      messageKey: "msg",
       formatters: { level: (level) => ({ level }) },
     },
     { write: (line: string) => write(redacted(line, options.secrets)) },
@@ -45,11 +45,11 @@ function redacted(line: string, secrets: ReadonlySet<string>): string {
 }
 
 function pretty(json: string): string {
-  const { time, level, event: _event, message, ...fields } = JSON.parse(json) as Record<string, unknown>;
+  const { time, level, event: _event, msg, ...fields } = JSON.parse(json) as Record<string, unknown>;
   const facts = Object.entries(fields).map(([name, value]) =>
     `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`
   );
-  return `${String(time).slice(11, 23)} ${String(level).toUpperCase().padEnd(5)} ${message}${
+  return `${String(time).slice(11, 23)} ${String(level).toUpperCase().padEnd(5)} ${msg}${
     facts.length > 0 ? "  " : ""
   }${facts.join(" ")}\n`;
 }

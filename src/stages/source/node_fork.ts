@@ -2,7 +2,7 @@
  * The fork that a node says it is on, for chains that neither the configuration nor the table of known networks has.
  * Sources: `anvil_nodeInfo` (names the fork), `eth_config` of EIP-7910 (lists the precompiles in force).
  */
-import { RpcFailure } from "../../rpc/failure.ts";
+import { NodesUnavailable, RpcFailure } from "../../rpc/failure.ts";
 import type { NodePool } from "../../rpc/port.ts";
 import type { ReadAsk } from "./chain.ts";
 
@@ -25,7 +25,9 @@ export async function nodeFork(pool: NodePool, ask: ReadAsk): Promise<string | u
         ...(ask.signal === undefined ? {} : { signal: ask.signal }),
       });
     } catch (error) {
-      if (error instanceof RpcFailure) return undefined;
+      // Few nodes have these methods: that none has is an answer, an outage is not.
+      const known = error instanceof RpcFailure || error instanceof NodesUnavailable;
+      if (known && pool.nodes().every((node) => node.methodsOff.includes(method))) return undefined;
       throw error;
     }
   };
