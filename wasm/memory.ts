@@ -12,6 +12,9 @@ export const SCANNED = 0x804;
 /** u32: address of the first byte behind the `[` of the newest stack that the scanner read. */
 export const STACK_TEXT = 0x808;
 
+/** u64 each: bits of the digits that numbers of the structlog before had, see `likely()` in scan.ts. */
+export const PLACES = 0x810;
+
 /** The bytes end inside a structlog, or before the next one. */
 export const STOP_MORE = 0;
 /** The structlog at the returned address is for the general reader. */

@@ -197,8 +197,8 @@ export function parseStructlogs(result: Json): ToldStructlog[] {
     const name = log.op as string;
     told.push({
       op: opcodeNames.has(name) ? String(opcodeNames.get(name)) : `undefined ${name}`,
-      pc: Number(log.pc),
-      depth: Number(log.depth),
+      pc: Number(log.pc) + 0,
+      depth: Number(log.depth) + 0,
       gas: integer(log.gas)!,
       cost: integer(log.gasCost),
       refund: integer(log.refund),
