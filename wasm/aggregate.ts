@@ -130,32 +130,27 @@ export function clearSums(): void {
 }
 
 function sumsOf(slot: u32): usize {
-  const frame = F;
   const sums = SUMS + (level as usize) * SUMS_OF_FRAME + (slot as usize) * SUM_BYTES;
   const count = load<u32>(sums, S_COUNT);
   store<u32>(sums, count + 1, S_COUNT);
   if (count == 0) {
-    const touched = load<u32>(frame, F_TOUCHED);
+    const touched = load<u32>(F, F_TOUCHED);
     store<u16>(TOUCHED + (level as usize) * TOUCHED_BYTES + ((touched as usize) << 1), slot as u16);
-    store<u32>(frame, touched + 1, F_TOUCHED);
+    store<u32>(F, touched + 1, F_TOUCHED);
   }
   return sums;
 }
 
 /** Adds a structlog that neither expands memory nor opens a frame nor accesses anything. */
-
 export function addPlain(used: u64): void {
-  const frame = F;
-  const sums = sumsOf(load<u32>(frame, P_OP));
+  const sums = sumsOf(load<u32>(F, P_OP));
   store<u64>(sums, load<u64>(sums, S_GAS) + used, S_GAS);
-  store<u64>(sums, load<u64>(sums, S_WORDS) + load<u64>(frame, F_WORDS), S_WORDS);
-  store<u64>(sums, load<u64>(sums, S_SQUARES) + load<u64>(frame, F_SQUARES), S_SQUARES);
+  v128.store(sums, i64x2.add(v128.load(sums, S_WORDS), v128.load(F, F_WORDS)), S_WORDS);
 }
 
 /** Adds any structlog: `child` is what of `gas + child` its frame or precompile used. */
 export function addSums(gas: u64, child: u64, before: u64, after: u64, expansion: u64, cold: u32): void {
-  const frame = F;
-  const sums = sumsOf(load<u32>(frame, P_OP));
+  const sums = sumsOf(load<u32>(F, P_OP));
   store<u32>(sums, load<u32>(sums, S_COLD) + cold, S_COLD);
   store<u64>(sums, load<u64>(sums, S_GAS) + gas, S_GAS);
   store<u64>(sums, load<u64>(sums, S_CHILD) + child, S_CHILD);

@@ -162,44 +162,46 @@ export function copyPath(to: usize, values: usize): void {
 
 /** Writes the waiting structlog of the innermost frame; `callTo` are the limbs of the address that it calls, or 0. */
 export function emitRow(used: u64, self: u64, cost: u64, callTo: usize): void {
-  const frame = F;
   const pathLength = (level as usize) + 1;
-  const flags = load<u32>(frame, P_FLAGS);
+  const flags = load<u32>(F, P_FLAGS);
   const texts = flags & (HAS_RETURN_DATA | HAS_ERROR);
   if (filled == BLOCK_ROWS || pathValues + pathLength + 4 > (BLOCK_PATHS as usize)) flushRows();
   if (texts != 0) makeRoomForTexts();
 
   const row = filled;
-  const index = load<u32>(frame, P_INDEX);
-  const pc = load<u32>(frame, P_PC);
-  const operation = load<u32>(frame, P_OPERATION);
-  const gas = load<u64>(frame, P_GAS);
-  const depth = load<u32>(frame, P_DEPTH);
-  store<u64>(ROW_GAS + (row << 3), gas);
-  store<u64>(ROW_GAS_COST + (row << 3), cost);
-  store<u64>(ROW_GAS_USED + (row << 3), used);
-  store<u64>(ROW_GAS_SELF + (row << 3), self);
-  store<u32>(ROW_INDEX + (row << 2), index);
-  store<u32>(ROW_PC + (row << 2), pc);
-  store<u32>(ROW_FRAME_ID + (row << 2), load<u32>(frame, F_ID));
-  store<u16>(ROW_OPERATION + (row << 1), operation as u16);
-  store<u16>(ROW_DEPTH + (row << 1), depth as u16);
+  const at8 = row << 3;
+  const at4 = row << 2;
+  const at2 = row << 1;
+  const index = load<u32>(F, P_INDEX);
+  const pc = load<u32>(F, P_PC);
+  const operation = load<u32>(F, P_OPERATION);
+  const gas = load<u64>(F, P_GAS);
+  const depth = load<u32>(F, P_DEPTH);
+  store<u64>(at8, gas, ROW_GAS);
+  store<u64>(at8, cost, ROW_GAS_COST);
+  store<u64>(at8, used, ROW_GAS_USED);
+  store<u64>(at8, self, ROW_GAS_SELF);
+  store<u32>(at4, index, ROW_INDEX);
+  store<u32>(at4, pc, ROW_PC);
+  store<u32>(at4, load<u32>(F, F_ID), ROW_FRAME_ID);
+  store<u16>(at2, operation as u16, ROW_OPERATION);
+  store<u16>(at2, depth as u16, ROW_DEPTH);
   copyPath(ROW_PATHS + (pathValues << 2), pathLength);
   pathValues += pathLength;
-  store<u64>(ROW_PATH_ENDS + (row << 3), pathValues as u64);
+  store<u64>(at8, pathValues as u64, ROW_PATH_ENDS);
 
-  let cells = load<u64>(frame, F_CELLS) + (index as u64) * K1 + (pc as u64) * K2 +
-    load<u64>(OPERATION_HASHES + ((operation as usize) << 3)) * K3 + gas * K4 + cost * K5 + used * K6 + self * K7 +
+  let cells = load<u64>(F, F_CELLS) + (index as u64) * K1 + (pc as u64) * K2 +
+    load<u64>((operation as usize) << 3, OPERATION_HASHES) * K3 + gas * K4 + cost * K5 + used * K6 + self * K7 +
     (depth as u64) * K8;
 
   if (isRefundUnknown != 0) {
-    store<u8>(ROW_REFUND_NULLS + row, 1);
-    store<u64>(ROW_REFUND + (row << 3), 0);
+    store<u8>(row, 1, ROW_REFUND_NULLS);
+    store<u64>(at8, 0, ROW_REFUND);
   } else {
-    const refund = load<i64>(frame, P_REFUND);
+    const refund = load<i64>(F, P_REFUND);
     const stored: u64 = refund < 0 ? 0 : refund as u64;
-    store<u8>(ROW_REFUND_NULLS + row, 0);
-    store<u64>(ROW_REFUND + (row << 3), stored);
+    store<u8>(row, 0, ROW_REFUND_NULLS);
+    store<u64>(at8, stored, ROW_REFUND);
     cells += presentCell(stored) * K10;
   }
   if (texts != 0) cells += putTexts(row, flags);

@@ -41,7 +41,7 @@ import {
   REVERT,
   STATICCALL,
 } from "./kinds";
-import { FACTS, FRAME_BYTES, MAX_FRAMES } from "./layout";
+import { FACTS, MAX_FRAMES } from "./layout";
 import { GAS, HAS_ERROR, PC, RECORD } from "./record";
 import { account, addCredit, forgetJournal, journalMark, makeToken, undoAccess, warm } from "./access";
 import { emitFrame, pathElement } from "./aggregate";
@@ -51,7 +51,6 @@ import { KIND_ODD, resolveFailed, resolveLast, resolveNext } from "./gas";
 import { canHalt, canRefuseDeposit } from "./halts";
 import { mergeValues, refundHigh, refundLow, setRefundBounds, undoValues, valueMark } from "./slots";
 import {
-  enter,
   F,
   F_CELLS,
   F_DEPTH,
@@ -68,12 +67,15 @@ import {
   F_SQUARES,
   F_STATIC,
   F_TARGET,
+  F_TOUCHED,
   F_TYPE,
   F_USED,
   F_VALUE_MARK,
   F_WORDS,
   fact32,
+  frameAt,
   frames,
+  HEIGHT_UNKNOWN,
   is,
   isOpen,
   level,
@@ -90,9 +92,9 @@ import {
   P_EXPANSION,
   P_FLAGS,
   P_GAS,
-  P_HEIGHT,
   P_INDEX,
   P_KIND,
+  P_NEXT_HEIGHT,
   P_OP,
   P_OPERANDS,
   P_REFUND,
@@ -100,6 +102,8 @@ import {
   P_TOKEN,
   P_TOO_LARGE,
   pathEnd,
+  popFrame,
+  pushFrame,
   rows,
 } from "./state";
 import { copyAddress, word } from "./u256";
@@ -107,7 +111,6 @@ import { violate } from "./violations";
 
 /** What the root's summary row needs when no structlog ever comes. */
 export function openEmptyRoot(): void {
-  enter(0);
   store<u32>(pathEnd(), 0);
   store<u32>(F, 0, F_ID);
   store<u32>(F, 1, F_DEPTH);
@@ -120,7 +123,6 @@ export function openEmptyRoot(): void {
 
 /** Frame 0 begins with the structlog in the record. */
 export function openRoot(depth: u32): void {
-  enter(0);
   isOpen = 1;
   if (depth != 1) violate(F5, D_DEPTH, 0, depth as u64, 1);
   store<u32>(F, OPERATION_NONE, F_TYPE);
@@ -144,6 +146,7 @@ function begin(id: u32, depth: u32, parentCell: u64): void {
   store<u32>(F, valueMark(), F_VALUE_MARK);
   store<u64>(F, 0, F_WORDS);
   store<u64>(F, 0, F_SQUARES);
+  store<u32>(F, 0, F_TOUCHED);
   store<u64>(F, 0, F_USED);
   store<u64>(F, load<u64>(RECORD, GAS), F_ENTRY_GAS);
   store<i64>(F, refundLow, F_REFUND_LOW);
@@ -154,37 +157,37 @@ function begin(id: u32, depth: u32, parentCell: u64): void {
 
 /** The structlog in the record is deeper than the innermost frame: its waiting structlog opened a frame. */
 function open(depth: u32): void {
-  const parent = F;
-  const kind = load<i32>(parent, P_KIND);
-  const type = load<u32>(parent, P_OP);
+  const kind = load<i32>(F, P_KIND);
+  const type = load<u32>(F, P_OP);
   const isCall = kind == KIND_CALL;
   const isCreate = kind == KIND_CREATE;
-  if (depth != load<u32>(parent, F_DEPTH) + 1) {
-    violate(F5, D_DEPTH, rows, depth as u64, load<u32>(parent, F_DEPTH) as u64 + 1);
+  if (depth != load<u32>(F, F_DEPTH) + 1) {
+    violate(F5, D_DEPTH, rows, depth as u64, load<u32>(F, F_DEPTH) as u64 + 1);
   }
   if (!isCall && !isCreate) {
-    violate(F5, D_OPENING, load<u32>(parent, P_INDEX), type as u64, 0);
+    violate(F5, D_OPENING, load<u32>(F, P_INDEX), type as u64, 0);
     if (kind <= KIND_JUMPI) {
-      store<u64>(parent, load<u64>(parent, F_WORDS), P_BEFORE);
-      store<u64>(parent, load<u64>(parent, F_WORDS), P_AFTER);
-      store<u64>(parent, 0, P_EXPANSION);
+      store<u64>(F, load<u64>(F, F_WORDS), P_BEFORE);
+      store<u64>(F, load<u64>(F, F_WORDS), P_AFTER);
+      store<u64>(F, 0, P_EXPANSION);
     }
-    store<u32>(parent, KIND_ODD, P_KIND);
+    store<u32>(F, KIND_ODD, P_KIND);
   }
-  const hasCallee = isCall && load<u32>(parent, P_CALLEE) != 0;
-  store<u32>(parent, 1, P_CHILD);
-  store<u64>(parent, load<u64>(RECORD, GAS), P_CHILD_GAS);
-  let self = load<u32>(parent, F_SELF);
+  const hasCallee = isCall && load<u32>(F, P_CALLEE) != 0;
+  store<u32>(F, 1, P_CHILD);
+  store<u64>(F, load<u64>(RECORD, GAS), P_CHILD_GAS);
+  let self = load<u32>(F, F_SELF);
   if (isCreate) {
     self = makeToken();
-    store<u32>(parent, self, P_TOKEN);
+    store<u32>(F, self, P_TOKEN);
     warm(self);
     addCredit();
   } else if (isCall && (type == CALL || type == STATICCALL)) {
-    self = hasCallee ? account(parent + P_ADDRESS) : makeToken();
+    self = hasCallee ? account(F + P_ADDRESS) : makeToken();
   }
   const id = ++frames;
-  enter(level + 1);
+  pushFrame();
+  const parent = frameAt(level - 1);
   store<u32>(F, isCall || isCreate ? type : OPERATION_UNKNOWN, F_TYPE);
   store<u32>(F, isCreate ? 1 : 0, F_IN_CREATE);
   store<u32>(F, load<u32>(parent, F_STATIC) | (type == STATICCALL ? 1 : 0), F_STATIC);
@@ -198,7 +201,7 @@ function open(depth: u32): void {
 /** The structlog in the record has another depth than the innermost frame. */
 export function changeDepth(depth: u32): void {
   while (level > 0 && load<u32>(F, F_DEPTH) > depth) {
-    const isParentNext = load<u32>(F - FRAME_BYTES, F_DEPTH) == depth;
+    const isParentNext = load<u32>(frameAt(level - 1), F_DEPTH) == depth;
     closeFrame(isParentNext ? flagOfRecord() : -1);
   }
   const own = load<u32>(F, F_DEPTH);
@@ -232,7 +235,7 @@ export function closeFrame(flag: i32): void {
   const isReturned = load<u32>(F, P_OP) == RETURN;
   const size = isReturned ? load<u64>(F, P_SIZE) : 0;
   emitFrame(failedOperation(outcome), 0);
-  enter(parent);
+  popFrame();
   store<u32>(F, outcome, P_CHILD_OUTCOME);
   store<u32>(F, isReturned ? 1 : 0, P_CHILD_RETURNED);
   store<u64>(F, size, P_CHILD_SIZE);
@@ -263,7 +266,7 @@ export function endFrame(flag: i32): u32 {
 function decide(flag: i32): u32 {
   const kind = load<i32>(F, P_KIND);
   const op = load<u32>(F, P_OP);
-  const isTooDear = kind == KIND_RETURN && load<i32>(F, P_HEIGHT) >= 0 &&
+  const isTooDear = kind == KIND_RETURN && load<i32>(F, P_NEXT_HEIGHT) != HEIGHT_UNKNOWN &&
     (load<u32>(F, P_OPERANDS) == 0 || load<u32>(F, P_TOO_LARGE) != 0 ||
       load<u64>(F, P_EXPANSION) > load<u64>(F, P_GAS));
   const hasError = (load<u32>(F, P_FLAGS) & HAS_ERROR) != 0;

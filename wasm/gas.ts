@@ -19,15 +19,11 @@ import {
   KIND_SSTORE,
   KIND_STOP,
   KIND_UNDEFINED,
-  OPCODE_KIND,
   OPCODE_OPERANDS,
   OPCODE_PER_BYTE,
   OPCODE_PER_WORD,
-  OPCODE_POPS,
   OPCODE_PRICE,
-  OPCODE_PUSHES,
   OPCODE_SIZE,
-  OPCODE_STEP,
   SIZE_1,
 } from "./kinds";
 import { OPCODE_BYTES, OPCODES } from "./layout";
@@ -73,7 +69,6 @@ import {
   P_EXPANSION,
   P_FLAGS,
   P_GAS,
-  P_HEIGHT,
   P_INDEX,
   P_KIND,
   P_NEXT_HEIGHT,
@@ -128,7 +123,6 @@ export function printedCost(): u64 {
 
 /** The structlog in the record becomes the waiting one of the innermost frame. */
 export function take(depth: u32): void {
-  const frame = F;
   const flags = load<u32>(RECORD, FLAGS);
   const op = load<i32>(RECORD, OP);
   const pc = load<u32>(RECORD, PC);
@@ -136,30 +130,30 @@ export function take(depth: u32): void {
   const height = load<i32>(RECORD, STACK_HEIGHT);
   const raw: u64 = (flags & HAS_COST) != 0 ? load<u64>(RECORD, COST) : 0;
   if (rows == 0) seeFirstRefund(flags);
-  store<u32>(frame, rows, P_INDEX);
+  store<u32>(F, rows, P_INDEX);
   rows++;
-  store<u32>(frame, pc, P_PC);
-  store<u32>(frame, depth, P_DEPTH);
-  store<u32>(frame, flags, P_FLAGS);
-  store<u64>(frame, gas, P_GAS);
-  store<u64>(frame, raw, P_RAW);
-  store<i64>(frame, refundOfRecord(flags), P_REFUND);
-  store<i32>(frame, height, P_HEIGHT);
+  store<u32>(F, pc, P_PC);
+  store<u32>(F, depth, P_DEPTH);
+  store<u32>(F, flags, P_FLAGS);
+  store<u64>(F, gas, P_GAS);
+  store<u64>(F, raw, P_RAW);
+  store<i64>(F, refundOfRecord(flags), P_REFUND);
   if ((flags & (HAS_RETURN_DATA | HAS_ERROR)) != 0) keepTexts(flags);
   if (op < 0) return takeUndefined(height);
   const table = OPCODES + (op as usize) * OPCODE_BYTES;
-  const kind = load<u8>(table, OPCODE_KIND) as i32;
-  const pops = load<u8>(table, OPCODE_POPS) as i32;
-  store<u32>(frame, op, P_OP);
-  store<u32>(frame, op, P_OPERATION);
-  store<i32>(frame, kind, P_KIND);
-  store<u64>(frame, (pc as u64) + (load<u8>(table, OPCODE_STEP) as u64), P_NEXT_PC);
-  const next = height - pops + (load<u8>(table, OPCODE_PUSHES) as i32);
+  const entry = load<u32>(table);
+  const kind = (entry & 255) as i32;
+  const pops = ((entry >> 8) & 255) as i32;
+  store<u32>(F, op, P_OP);
+  store<u32>(F, op, P_OPERATION);
+  store<i32>(F, kind, P_KIND);
+  store<u64>(F, (pc as u64) + ((entry >> 24) as u64), P_NEXT_PC);
+  const next = height - pops + (((entry >> 16) & 255) as i32);
   if (height < 0) {
     hasMissingStack = 1;
-    store<i32>(frame, HEIGHT_UNKNOWN, P_NEXT_HEIGHT);
+    store<i32>(F, HEIGHT_UNKNOWN, P_NEXT_HEIGHT);
   } else {
-    store<i32>(frame, height < pops || next > STACK_LIMIT ? HEIGHT_IMPOSSIBLE : next, P_NEXT_HEIGHT);
+    store<i32>(F, height < pops || next > STACK_LIMIT ? HEIGHT_IMPOSSIBLE : next, P_NEXT_HEIGHT);
   }
   if (kind == KIND_PLAIN) return;
   if (kind == KIND_JUMPDEST) {
@@ -242,19 +236,18 @@ function takeOperands(kind: i32, op: u32, table: usize, hasOperands: bool): void
 }
 
 function takeJump(kind: i32, hasOperands: bool): void {
-  const frame = F;
   if (!hasOperands) {
-    store<u32>(frame, 0, P_VALUE);
-    store<u64>(frame, PC_UNKNOWN, P_NEXT_PC);
+    store<u32>(F, 0, P_VALUE);
+    store<u64>(F, PC_UNKNOWN, P_NEXT_PC);
     return;
   }
   if (kind == KIND_JUMPI) {
     const isTaken = !isZero(word(1));
-    store<u32>(frame, isTaken ? 1 : 0, P_VALUE);
+    store<u32>(F, isTaken ? 1 : 0, P_VALUE);
     if (!isTaken) return;
   }
   const destination = saturated(word(0));
-  store<u64>(frame, destination > 0xffffffff ? PC_NONE : destination, P_NEXT_PC);
+  store<u64>(F, destination > 0xffffffff ? PC_NONE : destination, P_NEXT_PC);
 }
 
 function takeAccount(): void {
@@ -281,25 +274,24 @@ function takePrice(table: usize): void {
 
 /** The structlog in the record is the next one of the innermost frame. */
 export function resolveNext(): void {
-  const frame = F;
-  const gas = load<u64>(frame, P_GAS);
+  const gas = load<u64>(F, P_GAS);
   const nextGas = load<u64>(RECORD, GAS);
   let used: u64;
   if (nextGas <= gas) used = gas - nextGas;
   else {
     used = printedCost();
-    violate(F3, D_GAS_RISES, load<u32>(frame, P_INDEX) + 1, nextGas, gas);
+    violate(F3, D_GAS_RISES, load<u32>(F, P_INDEX) + 1, nextGas, gas);
   }
-  const nextPc = load<u64>(frame, P_NEXT_PC);
+  const nextPc = load<u64>(F, P_NEXT_PC);
   if (nextPc != (load<u32>(RECORD, PC) as u64)) checkPc(nextPc);
-  const nextHeight = load<i32>(frame, P_NEXT_HEIGHT);
+  const nextHeight = load<i32>(F, P_NEXT_HEIGHT);
   if (nextHeight != load<i32>(RECORD, STACK_HEIGHT)) checkHeight(nextHeight);
-  const kind = load<i32>(frame, P_KIND);
+  const kind = load<i32>(F, P_KIND);
   if (kind <= KIND_JUMPI) {
     if (used != constantPrice()) wrongPrice(used, constantPrice());
     finishPlain(used);
   } else settle(kind, used, true);
-  dropTexts(load<u32>(frame, P_FLAGS));
+  dropTexts(load<u32>(F, P_FLAGS));
 }
 
 function checkPc(expected: u64): void {
@@ -315,10 +307,9 @@ function checkHeight(expected: i32): void {
 }
 
 function finishPlain(used: u64): void {
-  const frame = F;
   emitRow(used, used, used, 0);
   addPlain(used);
-  store<u64>(frame, load<u64>(frame, F_USED) + used, F_USED);
+  store<u64>(F, load<u64>(F, F_USED) + used, F_USED);
 }
 
 function finish(used: u64, self: u64, cost: u64, cold: u32): void {

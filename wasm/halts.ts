@@ -25,12 +25,12 @@ import {
   F_STATIC,
   fact32,
   HEIGHT_IMPOSSIBLE,
+  HEIGHT_UNKNOWN,
   is,
   level,
   P_EXPANSION,
   P_FLAGS,
   P_GAS,
-  P_HEIGHT,
   P_KIND,
   P_NEXT_HEIGHT,
   P_NEXT_PC,
@@ -77,7 +77,7 @@ export function canHalt(): bool {
   const flags = load<u32>(F, P_FLAGS);
   const gas = load<u64>(F, P_GAS);
   const kind = load<i32>(F, P_KIND);
-  if ((flags & HAS_ERROR) != 0 || kind == KIND_UNDEFINED || load<i32>(F, P_HEIGHT) < 0) return true;
+  if ((flags & HAS_ERROR) != 0 || kind == KIND_UNDEFINED || load<i32>(F, P_NEXT_HEIGHT) == HEIGHT_UNKNOWN) return true;
   if ((flags & COST_NEGATIVE) == 0 && load<u64>(F, P_RAW) > gas) return true;
   if (load<i32>(F, P_NEXT_HEIGHT) == HEIGHT_IMPOSSIBLE) return true;
   const op = load<u32>(F, P_OP);
@@ -116,6 +116,6 @@ function largestCost(kind: i32, op: u32): u64 {
 /** Whether the code that the waiting RETURN hands over can have been refused. */
 export function canRefuseDeposit(): bool {
   const size = load<u64>(F, P_SIZE);
-  if (load<i32>(F, P_HEIGHT) < 0 || size > LARGEST_CODE) return true;
+  if (load<i32>(F, P_NEXT_HEIGHT) == HEIGHT_UNKNOWN || size > LARGEST_CODE) return true;
   return 200 * size > load<u64>(F, P_GAS) - load<u64>(F, P_EXPANSION) || (is(IS_LONDON) && size > 0);
 }

@@ -20,7 +20,7 @@ export const KIND_RETURN = 13;
 export const KIND_SELFDESTRUCT = 14;
 export const KIND_UNDEFINED = 15;
 
-/** u8 fields of a table entry. */
+/** u8 fields of a table entry; the first four are read as one number. */
 export const OPCODE_KIND = 0;
 export const OPCODE_POPS = 1;
 export const OPCODE_PUSHES = 2;

@@ -44,10 +44,12 @@ export const JUMPDESTS_BYTES = 524288;
 export const PATH = JUMPDESTS + JUMPDESTS_BYTES;
 /** Open frames: the EVM allows 1,025. */
 export const MAX_FRAMES = 1100;
-export const PATH_BYTES = 4416;
+export const PATH_BYTES = 4480;
 
-export const FRAMES = PATH + PATH_BYTES;
-export const FRAME_BYTES = 512;
+/** The innermost open frame, at an address that the compiler knows; its callers lie one behind the other at FRAMES. */
+export const CURRENT = PATH + PATH_BYTES;
+export const FRAMES = CURRENT + 512;
+export const FRAME_BYTES = 416;
 
 /** u16 list of the operations that a frame has used. */
 export const TOUCHED = FRAMES + MAX_FRAMES * FRAME_BYTES;

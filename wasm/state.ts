@@ -1,8 +1,9 @@
 /**
  * What the semantics know while a transaction passes: the open frames, each with at most one structlog that waits for the
- * next one, and a few running totals. Frames lie in memory one behind the other; `F` is the innermost.
+ * next one, and a few running totals. The innermost frame lies at `F`, a constant address, so that what every structlog
+ * touches needs no bounds check; its callers lie behind each other at FRAMES and are copied to and fro.
  */
-import { FACTS, FRAME_BYTES, FRAMES, PATH } from "./layout";
+import { CURRENT, FACTS, FRAME_BYTES, FRAMES, PATH } from "./layout";
 import { FACT_FLAGS } from "./facts";
 
 /* ---- fields of a frame, offsets from F ----------------------------------------------------------------------------- */
@@ -44,7 +45,6 @@ export const P_OP = 156; // u32: EVM byte, 256 for undefined opcodes
 export const P_OPERATION = 160; // u32: position in `operations`
 export const P_KIND = 164; // u32
 export const P_FLAGS = 168; // u32: HAS_* of the record
-export const P_HEIGHT = 172; // i32
 export const P_NEXT_HEIGHT = 176; // i32: expected height, HEIGHT_UNKNOWN, HEIGHT_IMPOSSIBLE
 export const P_OPERANDS = 180; // u32: 1 when all operands are on the stack
 export const P_GAS = 184; // u64
@@ -84,8 +84,8 @@ export const PC_NONE: u64 = 0xfffffffffffffffe;
 /** More gas than there is. */
 export const UNPAYABLE: u64 = 0xffffffffffffffff;
 
-/** The innermost frame, and its position. */
-export let F: usize = FRAMES;
+/** The innermost frame, and its position: 0 is the root. */
+export const F: usize = CURRENT;
 export let level: u32 = 0;
 /** 0 before the first structlog. */
 export let isOpen: u32 = 0;
@@ -94,8 +94,6 @@ export let rows: u32 = 0;
 export let frames: u32 = 0;
 /** FACT_FLAGS. */
 export let facts: u32 = 0;
-/** Texts of waiting structlogs end here. */
-export let textEnd: usize = 0;
 
 export function is(flag: u32): bool {
   return (facts & flag) != 0;
@@ -109,11 +107,19 @@ export function fact64(offset: usize): u64 {
   return load<u64>(FACTS + offset);
 }
 
-export function enter(position: u32): void {
-  level = position;
-  F = FRAMES + position * FRAME_BYTES;
+/** A new frame becomes the innermost one; all its fields are still those of its caller, at `frameAt(level - 1)`. */
+export function pushFrame(): void {
+  memory.copy(frameAt(level), F, FRAME_BYTES);
+  level++;
 }
 
+/** The caller becomes the innermost frame again. */
+export function popFrame(): void {
+  level--;
+  memory.copy(F, frameAt(level), FRAME_BYTES);
+}
+
+/** An open frame other than the innermost. */
 export function frameAt(position: u32): usize {
   return FRAMES + position * FRAME_BYTES;
 }
@@ -123,7 +129,7 @@ export function pathEnd(): usize {
 }
 
 export function resetState(): void {
-  enter(0);
+  level = 0;
   isOpen = 0;
   rows = 0;
   frames = 0;

@@ -27,7 +27,7 @@ import {
 import { noteFirstCounter, prove } from "./proof";
 import { resetRefund } from "./refund";
 import { resetSlots } from "./slots";
-import { enter, F, F_DEPTH, isOpen, level, resetState } from "./state";
+import { F, F_DEPTH, isOpen, level, popFrame, resetState } from "./state";
 import { resetTexts } from "./texts";
 import { resetViolations } from "./violations";
 
@@ -36,8 +36,9 @@ let shift: u32 = 0;
 
 /** Forgets what an earlier transaction left behind, given up half-way or not, and takes the facts at FACTS. */
 export function beginTransaction(): void {
-  for (let position: i32 = level; position >= 0; position--) {
-    enter(position);
+  clearSums();
+  while (level > 0) {
+    popFrame();
     clearSums();
   }
   resetState();
