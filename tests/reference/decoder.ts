@@ -365,6 +365,9 @@ function prove(
     const first = rows[0]!.refund;
     const inCounter = first !== undefined && first > 0n || client.family === "geth" || client.family === "erigon";
     const auth = inCounter && first !== undefined ? first : undefined;
+    if (auth !== undefined && (auth % AUTHORIZATION_REFUND !== 0n || auth > AUTHORIZATION_REFUND * count)) {
+      violate(violations, "R5", `the first counter is ${auth}, with ${count} authorisations`);
+    }
     const auths = auth === undefined ? anyAuth : [auth];
     const { lo, hi } = state.refund;
     const stackless = rows.some((row) => row.stack === undefined);

@@ -354,6 +354,8 @@ export class State {
     const rules = this.#rules;
     const cost = rules.at("berlin") && this.#coldByGas(row) === 1 ? row.gasUsed - 2100n : row.gasUsed;
     if (!rules.at("istanbul")) {
+      const wrong = cost === 20000n ? !agree(slot.current, 0n) || value === 0n : slot.current === 0n && value !== 0n;
+      if (wrong) violate(this.#violations, "V1", `SSTORE of ${value} over ${slot.current} costs ${cost}`, row);
       if (cost === 5000n && value === 0n && slot.current !== 0n) {
         this.#addRefund(slot.current === undefined ? 0n : 15000n, 15000n);
       }
