@@ -2,7 +2,7 @@
  * Storage in a ClickHouse server, over its HTTP interface. SQL goes through the official client; blocks of bytes,
  * which it cannot send, through a `fetch` beside it with the same URL, credentials and settings.
  */
-import { ClickHouseError, createClient, parseError } from "@clickhouse/client-web";
+import { ClickHouseError, ClickHouseLogLevel, createClient, parseError } from "@clickhouse/client-web";
 import type { PipelineError } from "../../errors.ts";
 import type { NativeBlock } from "../encode/port.ts";
 import { structlogTable } from "../encode/structlog.ts";
@@ -63,6 +63,8 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
       password: options.password,
       request_timeout: options.requestTimeoutMs,
       clickhouse_settings: this.#settings,
+      // What it would log reaches its caller as an error, and warnings about settings are not the operator's business.
+      log: { level: ClickHouseLogLevel.OFF },
       json: { parse: JSON.parse, stringify: stringifyWide },
     });
   }
