@@ -25,12 +25,13 @@ for (const [nth, fork] of RANDOM_FORKS.entries()) {
     for await (const found of randomCases({ fork, seed, blocks: BLOCKS, transactionsPerBlock: 12 })) {
       const collected = new Collected();
       decodeInto(decoder, contextOf({ ...found, meta: { ...META, fork } }), [found.reply], collected);
-      const { verdict, violations, detail, outcome, gasUsed } = collected.record!;
+      const { verdict, violations, detail, outcome, gasUsed, rows, refundSource } = collected.record!;
       const name = `${fork}, seed ${seed}, transaction ${found.receipt.transactionHash}`;
       const text = `${verdict} ${detail} ${
         violations.map((violation) => `${violation.identity} ${violation.detail}`).join("; ")
       }`;
       assert.ok(verdict === "proved" || verdict === "bounded", `${name}: ${text}`);
+      if (verdict === "bounded") assert.ok(rows === 0 || refundSource === "interval", `${name}: ${text}`);
       verdicts[verdict]++;
       assert.equal(Number(gasUsed), Number(found.receipt.gasUsed), name);
       assert.deepEqual(brokenInvariants(collected.rows("structlog"), collected.rows("agg")), [], name);
