@@ -87,9 +87,9 @@ export function accessError(target: RedisTarget, error: unknown): QueueAccessErr
   if (!REFUSED.test(text)) return undefined;
   const url = new URL(target.url);
   const user = url.username === "" ? "default" : decodeURIComponent(url.username);
-  const missing = /^(WRONGPASS|NOAUTH|ERR)/.test(text)
-    ? "user name or password in queue.url"
-    : "ACL rule; the user needs ~<prefix>:* and +@read +@write +@scripting +@blocking +@connection +info +wait";
+  const missing = /^(WRONGPASS|NOAUTH|ERR AUTH)|invalid password/.test(text)
+    ? "user name and password in queue.url"
+    : "the user's ACL rules, which have to be ~<prefix>:* +@read +@write +@scripting +@blocking +@connection +time +info +wait";
   return new QueueAccessError(
     `Cannot use Redis at ${url.host} as user "${user}": current value of what it answers is "${text}". Check: ${missing}`,
     { cause: error },
