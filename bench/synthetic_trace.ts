@@ -33,8 +33,8 @@ const INTRINSIC = 21_000;
 const ROOT = "0x00000000000000000000000000000000000000aa";
 const SENDER = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 const FIRST_SLOT = 0x10000000;
-/** Stands for the storage key of a turn: as long as one. */
-const SLOT_MARK = "0x########";
+/** Storage keys that a turn may use for the first time; its n-th is written with n behind seven marks. */
+const SLOTS_PER_TURN = 10;
 
 const plainRow = ({ pc, op, gas, gasCost, depth, stack }: Row) =>
   `{"pc":${pc},"op":"${op}","gas":${gas},"gasCost":${gasCost},"depth":${depth},"stack":[${words(stack)}]}`;
@@ -89,6 +89,8 @@ export interface Script {
   readonly base: readonly string[];
   /** Snippets of plain opcodes in the root frame. */
   readonly snippets: number;
+  /** Storage slots that each turn reads and writes for the first time. */
+  readonly slots: number;
   /** Length of the chain of calls, and snippets in each of its frames. */
   readonly calls: number;
   readonly snippetsPerCall: number;
@@ -113,16 +115,26 @@ const ITEMS = [
 ];
 
 /** About 300 bytes and 13 items a structlog, depth 1 to 12. */
-export const WIDE: Script = { addresses: "0x1", base: ITEMS, snippets: 30, calls: 11, snippetsPerCall: 6 };
+export const WIDE: Script = { addresses: "0x1", base: ITEMS, snippets: 30, slots: 1, calls: 11, snippetsPerCall: 6 };
 
 /** The same in a trace of about 1,000 structlogs. */
-export const SMALL: Script = { addresses: "0x1", base: ITEMS, snippets: 18, calls: 4, snippetsPerCall: 6 };
+export const SMALL: Script = { addresses: "0x1", base: ITEMS, snippets: 18, slots: 1, calls: 4, snippetsPerCall: 6 };
 
 /** About 90 bytes a structlog. */
-export const NARROW: Script = { addresses: "0x1", base: [], snippets: 60, calls: 1, snippetsPerCall: 20 };
+export const NARROW: Script = { addresses: "0x1", base: [], snippets: 60, slots: 1, calls: 1, snippetsPerCall: 20 };
+
+/** {@linkcode WIDE} with many fresh slots. */
+export const WIDE_STORAGE: Script = { ...WIDE, slots: 8 };
 
 /** Calls down to depth 1,024. */
-export const DEEP: Script = { addresses: "0x2", base: ["0x1"], snippets: 40, calls: 1_023, snippetsPerCall: 0 };
+export const DEEP: Script = {
+  addresses: "0x2",
+  base: ["0x1"],
+  snippets: 40,
+  slots: 1,
+  calls: 1_023,
+  snippetsPerCall: 0,
+};
 
 class Frame {
   readonly stack: string[] = [];
@@ -174,7 +186,7 @@ class Emitter {
   }
 
   push(word: string): void {
-    const bytes = word === SLOT_MARK ? 4 : Math.max(1, Math.ceil((word.length - 2) / 2));
+    const bytes = word.includes("#") ? 4 : Math.max(1, Math.ceil((word.length - 2) / 2));
     this.emit(`PUSH${bytes}`, 3, 1 + bytes);
     this.frame.stack.push(word);
   }
@@ -296,12 +308,15 @@ function turn(emitter: Emitter, script: Script, isFirst: boolean): void {
   const begin = emitter.frame.pc;
   emitter.emit("JUMPDEST", 1);
   for (let index = 0; index < script.snippets; index++) snippet(emitter, index);
-  emitter.push(SLOT_MARK);
-  emitter.plain("SLOAD", 2_100, 1, "0xde0b6b3a7640000");
-  emitter.push("0x5");
-  emitter.plain("ADD", 3, 2, "0xde0b6b3a7640005");
-  emitter.push(SLOT_MARK);
-  emitter.plain("SSTORE", 2_900, 2);
+  for (let slot = 0; slot < script.slots; slot++) {
+    const mark = `0x#######${slot}`;
+    emitter.push(mark);
+    emitter.plain("SLOAD", 2_100, 1, "0xde0b6b3a7640000");
+    emitter.push("0x5");
+    emitter.plain("ADD", 3, 2, "0xde0b6b3a7640005");
+    emitter.push(mark);
+    emitter.plain("SSTORE", 2_900, 2);
+  }
   call(emitter, script, chainGas(script), 0, isFirst);
   jump(emitter, "JUMP", 8, begin);
 }
@@ -326,6 +341,7 @@ class Template {
   readonly #gasAt: number[] = [];
   readonly #gasUsed: number[] = [];
   readonly #slotAt: number[] = [];
+  readonly #slots: number[] = [];
 
   constructor({ rows }: Part, shape: Shape, gasDigits: number) {
     this.#gasDigits = gasDigits;
@@ -341,15 +357,20 @@ class Template {
       text += `${written},`;
     }
     this.bytes = new TextEncoder().encode(text);
-    for (const { index } of text.matchAll(/########/g)) this.#slotAt.push(index);
+    for (const { index, 1: slot } of text.matchAll(/#######(\d)/g)) {
+      this.#slotAt.push(index);
+      this.#slots.push(Number(slot));
+    }
   }
 
-  /** The text where the root has `gas` left and the storage key is `slot`: the same bytes each time. */
+  /** The text where the root has `gas` left and storage keys begin at `slot`: the same bytes each time. */
   fill(gas: number, slot: number): Uint8Array {
     for (let mark = 0; mark < this.#gasAt.length; mark++) {
       digits(this.bytes, this.#gasAt[mark]!, this.#gasDigits, 10, gas - this.#gasUsed[mark]!);
     }
-    for (const at of this.#slotAt) digits(this.bytes, at, 8, 16, slot);
+    for (let mark = 0; mark < this.#slotAt.length; mark++) {
+      digits(this.bytes, this.#slotAt[mark]!, 8, 16, slot + this.#slots[mark]!);
+    }
     return this.bytes;
   }
 }
@@ -364,13 +385,20 @@ function digits(bytes: Uint8Array, at: number, count: number, base: number, valu
   }
 }
 
+/** A turn of a script, ready to be written. */
+interface Made {
+  readonly template: Template;
+  readonly used: number;
+}
+
 /** A reply with the trace of one transaction: the scripts once, again in turns, and the end. */
 export class SyntheticTrace {
   /** What the decoder is told of it, with a receipt that the proof accepts. */
   readonly context: ReplyContext;
   readonly structlogs: number;
   readonly #shape: Shape;
-  readonly #parts: readonly { readonly template: Template; readonly used: number }[];
+  readonly #first: readonly Made[];
+  readonly #again: readonly Made[];
   readonly #end: Part;
   readonly #rounds: number;
   readonly #gasLimit: number;
@@ -380,13 +408,15 @@ export class SyntheticTrace {
   constructor(client: Client, scripts: readonly Script[], bytes: number) {
     this.#shape = SHAPES[client];
     const root = new Frame(1);
-    const first = scripts.map((script, index) =>
+    const distinct = [...new Set(scripts)];
+    const first = distinct.map((script, index) =>
       part(root, (emitter) => {
         if (index === 0) { for (const word of script.base) emitter.push(word); }
         turn(emitter, script, true);
       })
     );
-    const again = scripts.map((script) => part(root, (emitter) => turn(emitter, script, false)));
+    const parts = new Map(distinct.map((script) => [script, part(root, (emitter) => turn(emitter, script, false))]));
+    const again = scripts.map((script) => parts.get(script)!);
     this.#end = part(root, (emitter) => {
       emitter.emit("JUMPDEST", 1);
       emitter.emit("STOP", 0);
@@ -399,10 +429,12 @@ export class SyntheticTrace {
     this.#gasUsed = INTRINSIC + once.used + this.#rounds * round.used + this.#end.used;
     const gasDigits = digitsFor(this.#gasUsed + 2 * Math.max(...scripts.map((script) => chainGas(script)[0]!)));
     this.#gasLimit = 10 ** gasDigits - 1;
-    this.#parts = [...first, ...again].map((each) => ({
-      template: new Template(each, this.#shape, gasDigits),
-      used: each.used,
-    }));
+    const templates = new Map(
+      [...first, ...parts.values()].map((each) => [each, new Template(each, this.#shape, gasDigits)]),
+    );
+    const made = (each: Part) => ({ template: templates.get(each)!, used: each.used });
+    this.#first = first.map(made);
+    this.#again = again.map(made);
     this.context = contextOf(this.#shape, this.#gasLimit, this.#gasUsed);
   }
 
@@ -410,15 +442,20 @@ export class SyntheticTrace {
   *pieces(): Generator<Uint8Array<ArrayBufferLike>> {
     const encoder = new TextEncoder();
     yield encoder.encode(this.#shape.open.replace("@GAS", String(this.#gasUsed)));
-    const scripts = this.#parts.length / 2;
     let gas = this.#gasLimit - INTRINSIC;
-    for (let index = 0; index < scripts * (1 + this.#rounds); index++) {
-      const { template, used } = this.#parts[index < scripts ? index : scripts + index % scripts]!;
-      yield template.fill(gas, FIRST_SLOT + index);
+    let slot = FIRST_SLOT;
+    for (const { template, used } of this.#turns()) {
+      yield template.fill(gas, slot);
       gas -= used;
+      slot += SLOTS_PER_TURN;
     }
     const rows = this.#end.rows.map((row) => this.#shape.row({ ...row, gas: String(gas - Number(row.gas.slice(1))) }));
     yield encoder.encode(rows.join(",") + this.#shape.close(this.#gasUsed));
+  }
+
+  *#turns(): Generator<Made> {
+    yield* this.#first;
+    for (let round = 0; round < this.#rounds; round++) yield* this.#again;
   }
 
   /** The whole reply in one piece. */

@@ -1,0 +1,105 @@
+/**
+ * Whole decode against `JSON.parse` and a streaming JSON parser, on the same bytes. Every way runs in a process of its own,
+ * since `JSON.parse` of large texts leaves a heap behind that slows others down; ways take turns, and medians of the
+ * processor's time are compared. Figures go to stdout, a line each: name, value, unit.
+ */
+import type { Measurement } from "./decode_way.ts";
+import { type Client, SHAPES } from "./synthetic_trace.ts";
+
+const LARGE_BYTES = 128_000_000;
+/** About 1,000 structlogs. */
+const SMALL_BYTES = 310_000;
+/** Replies of {@linkcode SMALL_BYTES} that are compared with one of as many bytes. */
+const SMALL_IN_LARGE = 200;
+/** The streaming parser is too slow for more. */
+const STREAMING_BYTES = 32_000_000;
+const ROUNDS = 3;
+
+const encoder = new TextEncoder();
+
+function figure(name: string, value: number, unit: string, digits = 2): void {
+  Deno.stdout.writeSync(encoder.encode(`${name}\t${value.toFixed(digits)}\t${unit}\n`));
+}
+
+/** One process. */
+async function measure(way: string, client: Client, script: string, bytes: number, runs: number): Promise<Measurement> {
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-check",
+      "--allow-all", // the peak of memory is read from the kernel
+      new URL("./decode_way.ts", import.meta.url).pathname,
+      way,
+      client,
+      script,
+      String(bytes),
+      String(runs),
+    ],
+    stdin: "null",
+    stderr: "inherit",
+  }).output();
+  if (code !== 0) throw new Error(`Cannot measure ${way} of ${client}: the process ended with ${code}`);
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** Structlogs per second of the processor, over the runs of all processes. */
+function rate(measurements: readonly Measurement[]): number {
+  return measurements[0]!.structlogs / median(measurements.flatMap(({ cpuSeconds }) => cpuSeconds));
+}
+
+/** Several ways in turns, each {@linkcode ROUNDS} times. */
+async function inTurns(ways: readonly (() => Promise<Measurement>)[]): Promise<Measurement[][]> {
+  const results: Measurement[][] = ways.map(() => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [index, way] of ways.entries()) results[index]!.push(await way());
+  }
+  return results;
+}
+
+async function clients(): Promise<void> {
+  for (const client of Object.keys(SHAPES) as Client[]) {
+    const [decoded, parsed] = await inTurns([
+      () => measure("decode", client, "wide", LARGE_BYTES, 5),
+      () => measure("parse", client, "wide", LARGE_BYTES, 2),
+    ]);
+    figure(`decode_all_vs_json_parse_${client}`, rate(decoded!) / rate(parsed!), "ratio");
+    figure(`decode_fast_path_share_${client}`, decoded![0]!.fastShare!, "share", 4);
+    if (client === "geth") figure("decode_structlogs_per_second", rate(decoded!), "structlogs/s", 0);
+  }
+}
+
+async function streaming(): Promise<void> {
+  const [decoded, parsed] = await Promise.all([
+    measure("decode", "geth", "wide", STREAMING_BYTES, 5),
+    measure("streamparser", "geth", "wide", STREAMING_BYTES, 1),
+  ]);
+  figure("decode_all_vs_streaming_parser", rate([decoded]) / rate([parsed]), "ratio", 1);
+}
+
+async function encoded(): Promise<void> {
+  const native = await measure("native", "geth", "wide", LARGE_BYTES, 5);
+  figure("decode_native_structlogs_per_second", rate([native]), "structlogs/s", 0);
+}
+
+async function smallReplies(): Promise<void> {
+  const [native, parsed] = await inTurns([
+    () => measure("small_native", "geth", "small", SMALL_BYTES, 2),
+    () => measure("small_parse", "geth", "small", SMALL_BYTES, 1),
+  ]);
+  figure("decode_small_vs_json_parse", rate(native!) / rate(parsed!), "ratio");
+  figure("decode_small_structlogs_per_second", rate(native!), "structlogs/s", 0);
+  const [small, large] = await inTurns([
+    () => measure("small_decode", "geth", "small", SMALL_BYTES, 5),
+    () => measure("decode", "geth", "small", SMALL_IN_LARGE * SMALL_BYTES, 5),
+  ]);
+  figure("decode_small_vs_large", rate(small!) / rate(large!), "ratio");
+}
+
+await clients();
+await streaming();
+await encoded();
+await smallReplies();
