@@ -54,15 +54,17 @@ export class Sweep implements Disposable {
   readonly #everyMs: number;
   readonly #dues = new Set<Due>();
   #timer: Disposable | undefined;
+  #ended = false;
 
   constructor(clock: Clock, everyMs: number) {
     this.#clock = clock;
     this.#everyMs = everyMs;
   }
 
-  /** Runs `task` once `atMs` has passed; dispose of the result to prevent it. */
+  /** Runs `task` once `atMs` has passed, unless the sweep ends before; dispose of the result to prevent it. */
   at(atMs: number, task: () => void): Disposable {
     const due: Due = { atMs, task, [Symbol.dispose]: () => void this.#dues.delete(due) };
+    if (this.#ended) return due;
     this.#dues.add(due);
     this.#timer ??= this.#clock.after(this.#everyMs, this.#turn);
     return due;
@@ -80,6 +82,7 @@ export class Sweep implements Disposable {
   };
 
   [Symbol.dispose](): void {
+    this.#ended = true;
     this.#dues.clear();
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;

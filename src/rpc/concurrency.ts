@@ -15,6 +15,8 @@ const FULL_SHARE = 0.8;
 /** Least relative change of work per second that counts. */
 const STEP_GAIN = 0.02;
 const OVERLOAD_FACTOR = 0.7;
+/** Share of the limit that must have been in use for an overload to be one. */
+const LOADED_SHARE = 0.5;
 
 /** One limit. */
 export class ConcurrencyLimit {
@@ -55,9 +57,12 @@ export class ConcurrencyLimit {
     if (counted) this.#climb(rate);
   }
 
-  /** The node said, or showed, that it has too much. Calls begun before the last lowering say nothing new. */
-  overloaded(nowMs: number, startedAtMs: number): void {
-    if (startedAtMs < this.#loweredAtMs) return;
+  /**
+   * The node said, or showed, that it has too much. Calls begun before the last lowering say nothing new; and a node that
+   * refuses while it has little to do does not refuse because of the limit.
+   */
+  overloaded(nowMs: number, startedAtMs: number, inFlight: number): void {
+    if (startedAtMs < this.#loweredAtMs || inFlight < LOADED_SHARE * this.#limit) return;
     this.#loweredAtMs = nowMs;
     this.#lower(OVERLOAD_FACTOR);
   }

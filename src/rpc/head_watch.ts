@@ -103,10 +103,9 @@ async function keepSocket(node: PoolNode, context: HeadWatchContext, signal: Abo
   let waitMs = RECONNECT_MS;
   while (true) {
     while (!node.probed || node.drained) await pause(clock, RECONNECT_MS, signal);
-    node.webSocket = "connecting";
     const openedMs = clock.now();
     const reason = await new Connection(url, node, context, signal).run();
-    const wasOpen = node.webSocket as string === "open";
+    const wasOpen = node.webSocket === "open";
     node.webSocket = "connecting";
     signal.throwIfAborted();
     emit({ kind: "rpc_ws", network, node: node.name, connected: false, reason });

@@ -77,7 +77,8 @@ export class NodeClass {
   }
 
   overloaded(nowMs: number, startedAtMs: number): void {
-    this.#limit?.overloaded(nowMs, startedAtMs);
+    // The call that met the overload is over, but was part of it.
+    this.#limit?.overloaded(nowMs, startedAtMs, this.total + 1);
   }
 
   halve(): void {
@@ -124,7 +125,7 @@ export class PoolNode {
   forked = false;
   /** The nodes do not agree about what lies above this block; absent: they do. */
   splitAbove: number | undefined;
-  webSocket: NodeState["webSocket"] = "none";
+  webSocket: NodeState["webSocket"];
 
   // What it can do.
   readonly #methodsOff = new Map<string, number>();
@@ -169,6 +170,7 @@ export class PoolNode {
     this.connection = new Breaker(connection, random, (transition) => moved("connection", transition));
     this.rates = new RateLimits(limits.rates, nowMs, random);
     this.balanced = options.balanced === true;
+    this.webSocket = options.ws === undefined ? "none" : "connecting";
     this.batchItems = limits.batchItems;
     this.identify("");
   }

@@ -254,6 +254,7 @@ class Pool implements NodePool {
     this.#shutdown.abort(reason);
     this.#gauges?.[Symbol.dispose]();
     this.#upkeep.stop();
+    this.#requests[Symbol.dispose]();
     this.#grants.stop(reason);
     await this.#watches;
     for (const fan of [this.#capacity, this.#headFan, this.#pendingFan]) fan.end();

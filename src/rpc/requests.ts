@@ -4,7 +4,7 @@
  */
 import { emit } from "../telemetry/emit.ts";
 import type { HedgeBudget, RetryBudget } from "./budget.ts";
-import { type Clock, pause } from "./clock.ts";
+import { type Clock, pause, Sweep } from "./clock.ts";
 import type { Sender } from "./direct.ts";
 import { RpcFailure } from "./failure.ts";
 import type { GrantedLease, Grants } from "./grants.ts";
@@ -19,6 +19,7 @@ import type { Call, Failure, LeaseAsk, NodeName, RequestAsk } from "./port.ts";
 const HEDGE_LOAD = 0.8;
 /** Blocks below the tip within which "not found" may mean "not yet". */
 const YOUNG_BLOCKS = 64;
+const LATE_SWEEP_MS = 10;
 const INDEXING_MS = 1_000;
 const INDEXING_MAX_MS = 30_000;
 
@@ -41,11 +42,18 @@ type Attempt<T> =
   | { readonly ok: false; readonly failure: Failure; readonly cause?: unknown };
 
 /** Sends single calls. */
-export class Requests {
+export class Requests implements Disposable {
   readonly #context: RequestsContext;
+  /** Looks for late calls: a timer per call would cost more than all its other bookkeeping. */
+  readonly #sweep: Sweep;
 
   constructor(context: RequestsContext) {
     this.#context = context;
+    this.#sweep = new Sweep(context.clock, LATE_SWEEP_MS);
+  }
+
+  [Symbol.dispose](): void {
+    this.#sweep[Symbol.dispose]();
   }
 
   /** As {@linkcode NodePool.request}. */
@@ -102,10 +110,19 @@ export class Requests {
     const { clock, options } = this.#context;
     const { min, max } = options.rpc.hedge;
     const first = this.#attempt(call, ask, lease);
-    const late = Promise.withResolvers<undefined>();
     const p95Ms = lease.poolNode.classes[ask.class].latencies.p95Ms ?? max;
-    const timer = clock.after(Math.min(max, Math.max(min, p95Ms)), () => late.resolve(undefined));
-    const early = await Promise.race([first, late.promise]).finally(() => timer[Symbol.dispose]());
+    const lateAtMs = clock.now() + Math.min(max, Math.max(min, p95Ms));
+    const early = await new Promise<Attempt<T> | undefined>((resolve, reject) => {
+      const late = this.#sweep.at(lateAtMs, () => resolve(undefined));
+      const settled = (attempt: Attempt<T>) => {
+        late[Symbol.dispose]();
+        resolve(attempt);
+      };
+      first.then(settled, (error) => {
+        late[Symbol.dispose]();
+        reject(error);
+      });
+    });
     if (early !== undefined) return early;
     const second = await this.#secondLease(call, ask, lease, avoid);
     if (second === undefined) return await first;
