@@ -3,34 +3,26 @@
  * lives in the ledger, so that the next leader goes on where this one ended.
  */
 import { catchError, concat, defer, ignoreElements, map, merge, type Observable, repeat, timer } from "rxjs";
-import { classified, PipelineError } from "../errors.ts";
+import { classified, type PipelineError } from "../errors.ts";
 import { abortable } from "../flow/abortable.ts";
 import { conflateMap } from "../flow/conflate_map.ts";
 import { leaderGate } from "../flow/leader_gate.ts";
 import { pause } from "../flow/pause.ts";
-import type { NodePool } from "../rpc/port.ts";
-import { advanced, type Direction, type Ledger, type LedgerRow, nextVersion } from "../stages/gate/ledger.ts";
+import { advanced, type Direction } from "../stages/gate/ledger.ts";
 import type { Limiter } from "../stages/gate/limiter.ts";
 import { Window, type WindowOptions } from "../stages/gate/window.ts";
-import type { Office, TaskClass, TaskKind, WorkQueue } from "../stages/queue/port.ts";
-import type { BlockHeader, Chain, ReadAsk } from "../stages/source/chain.ts";
+import type { Office } from "../stages/queue/port.ts";
+import type { BlockHeader } from "../stages/source/chain.ts";
 import { type LeftBlock, leftBlocks, ReorgTooDeepError } from "../stages/source/reorg.ts";
 import { emit } from "../telemetry/emit.ts";
 import type { WindowReason } from "../telemetry/events/pipeline.ts";
-import { equalGasRanges, type Prediction, wholeBlock } from "./plan.ts";
-
-/** The processors of a network by the kind of task that runs them. */
-export type Processors = Readonly<Partial<Record<"trace" | "simple", readonly string[]>>>;
+import { blocksOf, Intake, type IntakeNetwork, MissingHeaderError } from "./intake.ts";
+import { type RepairOptions, repairs, waitingTasks } from "./repair.ts";
 
 /** One network, as its leaders see it. */
-export interface DiscoverNetwork {
-  readonly name: string;
-  readonly pool: NodePool;
-  readonly chain: Chain;
-  readonly queue: WorkQueue;
-  readonly ledger: Ledger;
-  readonly prediction: Prediction;
-  readonly processors: Processors;
+export interface DiscoverNetwork extends IntakeNetwork {
+  /** What is led; with both, the forwards leader makes the ledger's first entry. */
+  readonly directions: readonly Direction[];
   readonly startBlock?: number;
   readonly confirmations: number;
   readonly floor: number;
@@ -38,9 +30,7 @@ export interface DiscoverNetwork {
   readonly window: WindowOptions;
   readonly limiter?: Limiter;
   readonly reorgMaxDepth: number;
-  readonly taskStructlogs: number;
-  /** Absent: no verification. */
-  readonly verifyDelayMs?: number;
+  readonly repair: RepairOptions;
   /** Hears of blocks that left the chain, so that their rows can be removed once the replacement is durable. */
   readonly orphaned: (blocks: readonly LeftBlock[]) => void;
   /** What its leader does besides. */
@@ -54,7 +44,6 @@ export type DiscoverStep = { readonly direction: Direction; readonly accepted: r
 const BATCH_BLOCKS = 16;
 /** Between two looks at a closed window. */
 const WINDOW_POLL_MS = 50;
-const READ_WITHIN_MS = 30_000;
 /** Pause after a failed step, so that an outage is not hammered. */
 const FAILED_PAUSE_MS = 1_000;
 /** Open blocks that reconciliation reads at a time. */
@@ -70,7 +59,11 @@ export function lead(
     leaderGate((office: Office | undefined) => office, (office) => {
       const leader = new Leader(network, direction, office);
       const blocks = direction === "forwards" ? leader.forwards() : leader.backwards();
-      return merge(concat(leader.reconciled(), blocks), network.chores(direction));
+      return merge(
+        concat(leader.reconciled(), blocks),
+        repairs(network, direction, office),
+        network.chores(direction),
+      );
     }),
   );
 }
@@ -80,6 +73,7 @@ export class Leader {
   readonly #network: DiscoverNetwork;
   readonly #direction: Direction;
   readonly #office: Office;
+  readonly #intake: Intake;
   readonly #window: Window;
   #closed: WindowReason | undefined;
 
@@ -87,6 +81,7 @@ export class Leader {
     this.#network = network;
     this.#direction = direction;
     this.#office = office;
+    this.#intake = new Intake(network, direction, office);
     this.#window = new Window(network.window);
   }
 
@@ -96,22 +91,22 @@ export class Leader {
   }
 
   /** Accepted blocks whose tasks the queue may have lost; those it still has are skipped by their identity. */
-  async reconcile(signal: AbortSignal, acceptedBeforeMs = Number.POSITIVE_INFINITY): Promise<number> {
+  async reconcile(signal: AbortSignal): Promise<number> {
     const { ledger } = this.#network;
     let after = -1;
     let count = 0;
     while (!signal.aborted) {
       const rows = await ledger.open(this.#direction, after, RECONCILE_PAGE);
       if (rows.length === 0) break;
-      const whole = rows.length < RECONCILE_PAGE
-        ? rows
-        : rows.filter((row) => row.blockNumber < rows.at(-1)!.blockNumber);
-      for (const block of blocksOf(whole.length > 0 ? whole : rows)) {
-        if (block.version > acceptedBeforeMs) continue;
-        await this.#enqueue(block, `process_${this.#direction}`, signal);
+      // The last number of a full page may go on in the next one.
+      const last = rows.at(-1)!.blockNumber;
+      const whole = rows.length < RECONCILE_PAGE ? rows : rows.filter((row) => row.blockNumber < last);
+      const page = whole.length > 0 ? whole : rows;
+      for (const block of blocksOf(page)) {
+        await this.#intake.again(block, signal);
         count++;
       }
-      after = (whole.length > 0 ? whole : rows).at(-1)!.blockNumber;
+      after = page.at(-1)!.blockNumber;
     }
     return count;
   }
@@ -125,7 +120,7 @@ export class Leader {
     return merge(pool.heads.pipe(map((head) => head.number)), ticks).pipe(
       conflateMap((head) =>
         this.#steps(async (signal, tell) => {
-          const tip = Math.max(head ?? 0, await this.#network.chain.headNumber(this.#ask(signal)));
+          const tip = Math.max(head ?? 0, await this.#network.chain.headNumber(this.#intake.ask(signal)));
           emit({ kind: "head_seen", network: name, blockNumber: tip });
           await this.#advance(tip, state, signal, tell);
         })
@@ -201,7 +196,7 @@ export class Leader {
     signal: AbortSignal,
     tell: (step: DiscoverStep) => void,
   ): Promise<void> {
-    const { ledger, startBlock, confirmations } = this.#network;
+    const { startBlock, confirmations } = this.#network;
     state.next ??= await this.#firstForwards(tip, startBlock);
     if (tip < state.next) {
       // A head that is not above ours may be another block of the same number.
@@ -216,15 +211,16 @@ export class Leader {
       const room = await this.#room(signal);
       if (signal.aborted) return;
       const last = Math.min(allowed, state.next + Math.min(room, BATCH_BLOCKS) - 1);
-      const headers = await this.#headers(state.next, last, signal);
+      const headers = await this.#intake.headers(numbers(state.next, last), signal);
       if (headers.length === 0) return;
-      const before = await this.#ourHash(ledger, state.next - 1);
+      const before = await this.#ourHash(state.next - 1);
       if (before !== undefined && before !== headers[0]!.parentHash) {
-        await this.#followReorg(state.next - 1, signal);
+        // Nodes that do not agree yet: the next head finds them agreed.
+        if (!await this.#followReorg(state.next - 1, signal)) return;
         state.next = (await this.#highest() ?? state.next - 1) + 1;
         continue;
       }
-      const accepted = await this.#accept(chained(headers), signal);
+      const accepted = await this.#intake.accept(chained(headers), this.#intake.processClass, signal);
       state.next = accepted.at(-1)! + 1;
       tell({ direction: "forwards", accepted });
     }
@@ -257,7 +253,7 @@ export class Leader {
     const { queue, window, name } = this.#network;
     while (!signal.aborted) {
       const stats = await queue.stats();
-      const queuedTasks = Object.values(stats.classes).reduce((sum, entry) => sum + entry.waiting, stats.delayed);
+      const queuedTasks = waitingTasks(stats);
       const pendingBlocks = stats.open[this.#direction];
       emit({ kind: "window_pending", network: name, direction: this.#direction, blocks: pendingBlocks });
       const closed = this.#window.closedBy({ pendingBlocks, queuedTasks });
@@ -283,33 +279,16 @@ export class Leader {
     emit({ kind: "window_opened", network: this.#network.name, direction: this.#direction });
   }
 
-  async #headers(from: number, to: number, signal: AbortSignal): Promise<BlockHeader[]> {
-    const { pool, chain } = this.#network;
-    const numbers = Array.from({ length: to - from + 1 }, (_, offset) => from + offset);
-    const { results } = await pool.each(
-      numbers,
-      { mode: "failFast", signal },
-      (number, inner) => chain.headerByNumber(number, this.#ask(inner)),
-    );
-    const headers: BlockHeader[] = [];
-    for (const result of results) {
-      if (!result.ok) throw result.error;
-      if (result.value === undefined) break;
-      headers.push(result.value);
-    }
-    return headers;
-  }
-
-  async #ourHash(ledger: Ledger, blockNumber: number): Promise<string | undefined> {
+  async #ourHash(blockNumber: number): Promise<string | undefined> {
     if (blockNumber < 0) return undefined;
-    const rows = await ledger.between(blockNumber, blockNumber);
+    const rows = await this.#network.ledger.between(blockNumber, blockNumber);
     return rows.find((row) => row.state !== "orphaned")?.blockHash;
   }
 
   /** Marks what left the chain, in the queue and in the ledger. @returns whether something did. */
   async #followReorg(blockNumber: number, signal: AbortSignal): Promise<boolean> {
     const { ledger, chain, queue, name, reorgMaxDepth } = this.#network;
-    const ask = this.#ask(signal);
+    const ask = this.#intake.ask(signal);
     const canonical = new Map<number, string>();
     const left = await leftBlocks(blockNumber, reorgMaxDepth, {
       network: name,
@@ -348,16 +327,18 @@ export class Leader {
   }
 
   async #descend(signal: AbortSignal, tell: (step: DiscoverStep) => void): Promise<void> {
-    const { ledger, floor, startBlock, confirmations, chain } = this.#network;
+    const { ledger, floor, startBlock, confirmations, chain, directions } = this.#network;
     while (!signal.aborted) {
       const bounds = await ledger.bounds();
-      const tip = bounds === undefined ? await chain.headNumber(this.#ask(signal)) : undefined;
+      // Two first entries of two leaders could leave a gap between them.
+      if (bounds === undefined && directions.includes("forwards")) return;
+      const tip = bounds === undefined ? await chain.headNumber(this.#intake.ask(signal)) : undefined;
       const top = bounds === undefined ? startBlock ?? Math.max(0, tip! - confirmations) : bounds.lowest - 1;
       if (top < floor) return;
       const room = await this.#room(signal);
       if (signal.aborted) return;
       const bottom = Math.max(floor, top - Math.min(room, BATCH_BLOCKS) + 1);
-      const headers = (await this.#headers(bottom, top, signal)).reverse();
+      const headers = (await this.#intake.headers(numbers(bottom, top), signal)).reverse();
       if (headers.length < top - bottom + 1) throw new MissingHeaderError(this.#network.name, bottom, top);
       const child = bounds === undefined
         ? undefined
@@ -371,136 +352,19 @@ export class Leader {
       }
       // The lowest block of ours is not on this chain any more: the leader forwards follows the reorg, then this goes on.
       if (linked.length === 0) return;
-      const accepted = await this.#accept(linked, signal);
+      const accepted = await this.#intake.accept(linked, this.#intake.processClass, signal);
       tell({ direction: "backwards", accepted });
     }
   }
-
-  /** Writes the ledger, then enqueues: a crash in between is healed by reconciliation. */
-  async #accept(headers: readonly BlockHeader[], signal: AbortSignal): Promise<number[]> {
-    const { ledger, processors, name } = this.#network;
-    const numbers = headers.map((header) => header.number);
-    const known = new Map(
-      (await ledger.between(Math.min(...numbers), Math.max(...numbers))).map((
-        row,
-      ) => [`${row.processor} ${row.blockHash}`, row]),
-    );
-    const nowMs = Date.now();
-    const rows: LedgerRow[] = [];
-    const blocks: LedgerBlock[] = [];
-    for (const header of headers) {
-      const taskCount = this.#taskCount(header);
-      const block: LedgerBlock = {
-        ...header,
-        blockNumber: header.number,
-        blockHash: header.hash,
-        taskCount,
-        version: nowMs,
-      };
-      blocks.push(block);
-      for (const processor of Object.values(processors).flat()) {
-        const before = known.get(`${processor} ${header.hash}`);
-        if (before !== undefined && before.state !== "orphaned") continue;
-        rows.push({
-          network: name,
-          processor,
-          blockNumber: header.number,
-          blockHash: header.hash,
-          parentHash: header.parentHash,
-          state: "accepted",
-          direction: this.#direction,
-          taskCount,
-          transactions: header.transactions,
-          expectedRows: 0,
-          storedRows: 0,
-          attempts: 0,
-          dead: 0,
-          violated: 0,
-          acceptedMs: nowMs,
-          version: nextVersion(before?.version, nowMs),
-        });
-      }
-    }
-    await ledger.write(rows);
-    for (const block of blocks) await this.#enqueue(block, `process_${this.#direction}`, signal);
-    return numbers;
-  }
-
-  /** Enqueues a block of the ledger for every kind of task that its processors need. */
-  async #enqueue(block: LedgerBlock, taskClass: TaskClass, signal: AbortSignal): Promise<void> {
-    const { queue, processors, name, verifyDelayMs } = this.#network;
-    const ranges = block.taskCount <= 1
-      ? wholeBlock(block.transactions)
-      : equalGasRanges(await this.#gas(block, signal), block.taskCount);
-    for (const kind of Object.keys(processors) as TaskKind[]) {
-      await queue.enqueue({
-        kind,
-        class: taskClass,
-        blockNumber: block.blockNumber,
-        blockHash: block.blockHash,
-        total: block.transactions,
-        ranges: kind === "simple" ? wholeBlock(block.transactions) : ranges,
-        ...(verifyDelayMs === undefined || kind !== "trace" ? {} : { verifyDelayMs }),
-      }, this.#office);
-    }
-    emit({
-      kind: "block_accepted",
-      network: name,
-      direction: this.#direction,
-      blockNumber: block.blockNumber,
-      transactions: block.transactions,
-      tasks: Math.max(ranges.length, 1),
-    });
-  }
-
-  #taskCount(header: BlockHeader): number {
-    const { prediction, taskStructlogs } = this.#network;
-    if (header.transactions === 0) return 0;
-    const parts = Math.ceil(prediction.structlogs(header.gasUsed) / taskStructlogs);
-    return Math.min(header.transactions, Math.max(1, parts));
-  }
-
-  async #gas(block: LedgerBlock, signal: AbortSignal): Promise<number[]> {
-    const { chain } = this.#network;
-    const full = await chain.blockByHash(block.blockHash, block.blockNumber, this.#ask(signal));
-    if (full === undefined) throw new MissingHeaderError(this.#network.name, block.blockNumber, block.blockNumber);
-    const hashes = full.transactionJson.map((transaction) => String(transaction["hash"]).toLowerCase());
-    const receipts = await chain.receipts(full, hashes, this.#ask(signal));
-    return receipts.map((receipt) => Number(receipt?.["gasUsed"] ?? 0));
-  }
-
-  #ask(signal: AbortSignal): ReadAsk {
-    return { priority: this.#direction === "forwards" ? "head" : "backfill", withinMs: READ_WITHIN_MS, signal };
-  }
 }
 
-/** What enqueuing needs of a block, from the ledger or from its header. */
-interface LedgerBlock {
-  readonly blockNumber: number;
-  readonly blockHash: string;
-  readonly transactions: number;
-  readonly taskCount: number;
-  readonly version: number;
-}
-
-/** One entry per block of rows that have one per processor. */
-function blocksOf(rows: readonly LedgerRow[]): LedgerBlock[] {
-  return [...new Map(rows.map((row) => [row.blockHash, row])).values()];
+/** Both ends included. */
+function numbers(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, offset) => from + offset);
 }
 
 /** The headers up to the first that is not the child of the one before: the chain moved while they were read. */
 function chained(headers: readonly BlockHeader[]): readonly BlockHeader[] {
   const broken = headers.findIndex((header, index) => index > 0 && header.parentHash !== headers[index - 1]!.hash);
   return broken < 0 ? headers : headers.slice(0, broken);
-}
-
-/** A header that must exist is not to be had now. */
-export class MissingHeaderError extends PipelineError {
-  readonly code = "header_missing";
-  readonly disposition = "retry";
-  override readonly release = true;
-
-  constructor(network: string, from: number, to: number) {
-    super(`Cannot read every header of blocks ${from} to ${to} of ${network}: a node lacks one of them now`);
-  }
 }

@@ -6,7 +6,7 @@ import { pause } from "../flow/pause.ts";
 import { advanced, type BlockRecords, type Ledger, type LedgerRow } from "../stages/gate/ledger.ts";
 import type { Completion, WorkQueue } from "../stages/queue/port.ts";
 import { emit } from "../telemetry/emit.ts";
-import type { Processors } from "./discover.ts";
+import type { Processors } from "./intake.ts";
 
 /** What it needs of a network. */
 export interface LedgerWriterNetwork {

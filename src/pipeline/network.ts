@@ -1,5 +1,5 @@
 /** One network's pipeline: its pool, queue, ledger and streams, from its part of the configuration. */
-import { ignoreElements, map, merge, Observable, startWith, switchMap } from "rxjs";
+import { catchError, EMPTY, ignoreElements, map, merge, Observable, startWith, switchMap } from "rxjs";
 import type { Config, NetworkConfig } from "../config/schema.ts";
 import { classified } from "../errors.ts";
 import { ACTIVATIONS } from "../ethereum/forks.ts";
@@ -14,6 +14,7 @@ import { highestAllowed } from "../stages/gate/limiter_query.ts";
 import type { WorkQueue, WorkQueues } from "../stages/queue/port.ts";
 import type { Sink, SqlDatabase } from "../stages/sink/port.ts";
 import { Chain } from "../stages/source/chain.ts";
+import { ReorgTooDeepError } from "../stages/source/reorg.ts";
 import { nodeFork } from "../stages/source/node_fork.ts";
 import { emit } from "../telemetry/emit.ts";
 import { BlockCache } from "./block_cache.ts";
@@ -53,6 +54,7 @@ export class Network implements AsyncDisposable {
   readonly #blocks: BlockCache;
   readonly #prediction = new Prediction();
   #nodeFork: Promise<string | undefined> | undefined;
+  #stopped: string | undefined;
 
   private constructor(
     config: NetworkConfig,
@@ -84,10 +86,18 @@ export class Network implements AsyncDisposable {
     const { mode } = this.#config;
     const directions: readonly Direction[] = mode === "both" ? ["forwards", "backwards"] : [mode];
     const orphans = this.#orphans();
-    const network = this.#discoverNetwork(orphans);
+    const network = this.#discoverNetwork(directions, orphans);
+    const leaders = merge(...directions.map((direction) => lead(network, direction, this.#offices(direction)))).pipe(
+      catchError((error: unknown) => {
+        // This network waits for a person; what is queued is still done, and the others go on.
+        if (!(error instanceof ReorgTooDeepError)) throw error;
+        this.#stopped = error.message;
+        return EMPTY;
+      }),
+    );
     return merge(
       writeLedger({ name: this.name, queue: this.queue, ledger: this.ledger, processors: network.processors }),
-      ...directions.map((direction) => lead(network, direction, this.#offices(direction))),
+      leaders,
     ).pipe(ignoreElements());
   }
 
@@ -112,6 +122,7 @@ export class Network implements AsyncDisposable {
 
   /** Why nothing is claimed for it; empty when something may be. */
   notReady(): readonly string[] {
+    if (this.#stopped !== undefined) return [`${this.name}: ${this.#stopped}`];
     const states = this.pool.nodes();
     const usable = states.some((node) => node.condition === "ready" || node.condition === "lagging");
     if (usable) return [];
@@ -189,8 +200,8 @@ export class Network implements AsyncDisposable {
     }
   }
 
-  #discoverNetwork(orphans: Orphans): DiscoverNetwork {
-    const { startBlock, confirmations, backfill, blockTime, window, reorg } = this.#config;
+  #discoverNetwork(directions: readonly Direction[], orphans: Orphans): DiscoverNetwork {
+    const { startBlock, confirmations, backfill, blockTime, window, reorg, gaps, verify } = this.#config;
     const { config } = this.#surroundings;
     const limiter = this.#limiter();
     return {
@@ -201,6 +212,17 @@ export class Network implements AsyncDisposable {
       ledger: this.ledger,
       prediction: this.#prediction,
       processors: processorsOf(this.#config),
+      directions,
+      ...(verify.enabled ? { verifyDelayMs: verify.delay } : {}),
+      repair: {
+        scans: directions[0]!,
+        intervalMs: gaps.interval,
+        ...(gaps.lookBack === "unlimited" ? {} : { lookBack: gaps.lookBack }),
+        batch: gaps.batch,
+        staleMs: gaps.stale,
+        reconcileMs: config.queue.reconcile,
+        maxQueuedTasks: window.maxQueuedTasks,
+      },
       ...(startBlock === undefined ? {} : { startBlock }),
       confirmations,
       floor: backfill.floor,

@@ -6,7 +6,7 @@ import type { RedisTarget } from "../stages/queue/redis_connection.ts";
 import type { QueueOptions, TaskClass } from "../stages/queue/port.ts";
 import type { SinkOptions, TraceTable } from "../stages/sink/port.ts";
 import type { StorageConnection } from "../stages/sink/clickhouse.ts";
-import type { Processors } from "./discover.ts";
+import type { Processors } from "./intake.ts";
 
 /** Tables of the processors that need a trace. */
 const TRACE_PROCESSORS: Readonly<Record<string, TraceTable>> = {

@@ -46,7 +46,9 @@ export class Orphans {
     for (const [blockHash, orphan] of [...this.#orphans]) {
       const nowMs = this.store.now();
       if (orphan.againMs !== undefined && nowMs < orphan.againMs) continue;
-      if (!await this.#replaced(orphan.block)) continue;
+      const fate = await this.#fate(orphan.block);
+      if (fate === "came_back") this.#orphans.delete(blockHash);
+      if (fate !== "replaced") continue;
       const rows = await this.store.remove(orphan.block);
       const { blockNumber } = orphan.block;
       if (rows > 0) emit({ kind: "orphaned_rows_removed", network: this.store.network, blockNumber, blockHash });
@@ -56,11 +58,12 @@ export class Orphans {
     }
   }
 
-  /** Every processor's row of the block that took its place is finished. */
-  async #replaced(block: LeftBlock): Promise<boolean> {
+  /** `replaced`: every processor's row of the block that took its place is finished. `came_back`: it is of the chain again. */
+  async #fate(block: LeftBlock): Promise<"waiting" | "replaced" | "came_back"> {
     const rows = (await this.store.ledger.between(block.blockNumber, block.blockNumber)).filter((row) =>
       row.state !== "orphaned"
     );
-    return rows.length > 0 && rows.every((row) => row.state !== "accepted");
+    if (rows.some((row) => row.blockHash === block.blockHash)) return "came_back";
+    return rows.length > 0 && rows.every((row) => row.state !== "accepted") ? "replaced" : "waiting";
   }
 }

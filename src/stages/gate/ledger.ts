@@ -95,6 +95,12 @@ export function nextVersion(last: number | undefined, nowMs: number): number {
 }
 
 /**
+ * How far ahead of the clock the version of an orphaned row is: a writer that read the row before, and is about to say
+ * that it is complete, loses.
+ */
+const ORPHAN_AHEAD_MS = 60_000;
+
+/**
  * `row` in another state.
  *
  * @returns `undefined` where the move is none: an orphaned block stays orphaned, a complete one never becomes accepted
@@ -115,7 +121,7 @@ export function advanced(
     ...row,
     ...facts,
     state,
-    version: nextVersion(row.version, nowMs),
+    version: nextVersion(row.version, state === "orphaned" ? nowMs + ORPHAN_AHEAD_MS : nowMs),
     ...(finished ? { completedMs: row.completedMs ?? nowMs } : {}),
   };
 }

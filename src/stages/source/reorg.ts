@@ -37,7 +37,9 @@ export interface ReorgReads {
 }
 
 /**
- * Walks back from `blockNumber` until one of our blocks is canonical or we have none.
+ * Walks back from `blockNumber` until one of our blocks is canonical or we have none. A number that the node has no
+ * block of proves nothing by itself: the chain may be shorter for a moment, or the node behind. Only where a block below
+ * it is another one than ours is it gone, since its parent is.
  *
  * @returns our blocks that left the chain, lowest number first; empty when there was no reorg.
  * @throws {ReorgTooDeepError} after `maxDepth` blocks.
@@ -48,17 +50,20 @@ export async function leftBlocks(
   reads: ReorgReads,
 ): Promise<readonly LeftBlock[]> {
   const left: LeftBlock[] = [];
+  let proven = false;
   for (let number = blockNumber; number >= 0; number--) {
     const ours = await reads.ours(number);
     if (ours.length === 0) break;
     const canonical = await reads.canonical(number);
     const gone = ours.filter((blockHash) => blockHash !== canonical?.hash);
-    if (canonical !== undefined && gone.length === 0) break;
+    const ancestor = canonical !== undefined && ours.includes(canonical.hash);
+    if (ancestor && gone.length === 0) break;
     if (blockNumber - number >= maxDepth) {
       throw new ReorgTooDeepError(reads.network, maxDepth, number, gone[0] ?? "", canonical?.hash ?? "not there");
     }
     left.push(...gone.map((blockHash) => ({ blockNumber: number, blockHash })));
-    if (canonical !== undefined && ours.includes(canonical.hash)) break;
+    if (canonical !== undefined) proven = true;
+    if (ancestor) break;
   }
-  return left.reverse();
+  return proven ? left.reverse() : [];
 }

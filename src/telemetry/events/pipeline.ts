@@ -77,6 +77,15 @@ export type PipelineProcessEvent =
     readonly reason: "missing" | "stale";
   }
   | {
+    readonly kind: "request_answered";
+    readonly network: string;
+    readonly direction: string;
+    readonly key: string;
+    readonly blocks: number;
+    /** Why it was not understood; empty when it was done. */
+    readonly refused: string;
+  }
+  | {
     readonly kind: "discover_failed";
     readonly network: string;
     readonly direction: string;
@@ -257,6 +266,13 @@ export const pipelineMetrics: readonly Metric<PipelineProcessEvent>[] = [
     read: { gap_repaired: (event) => [[event.network, event.reason], event.blocks] },
   },
   {
+    name: "discover_requests_answered_total",
+    help: "Requests of operators and of verification that the leader has answered.",
+    type: "counter",
+    labels: ["network", "outcome"],
+    read: { request_answered: (event) => [[event.network, event.refused === "" ? "done" : "refused"], 1] },
+  },
+  {
     name: "work_tasks_claimed_total",
     help: "Tasks claimed.",
     type: "counter",
@@ -396,6 +412,8 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
     "this network stops: the reorg is deeper than reorg.maxDepth. Check the nodes; raise reorg.maxDepth if the chain really did this",
   ],
   gap_repaired: () => ["info", "enqueued blocks again"],
+  request_answered: (event) =>
+    event.refused === "" ? ["info", "did what was asked for"] : ["warn", "refused a request: it cannot be read"],
   discover_failed: () => ["warn", "cannot look for blocks now, trying again"],
   task_settled: () => ["debug", "task settled"],
   task_failed: (event) =>

@@ -1,0 +1,240 @@
+/**
+ * Repair: what a leader does beside following the chain. It looks for numbers that are missing in the ledger and for open
+ * blocks that do not move, gives the queue back what it has lost, and answers what others ask of it.
+ */
+import { merge, type Observable } from "rxjs";
+import { classified } from "../errors.ts";
+import { abortable } from "../flow/abortable.ts";
+import { pause } from "../flow/pause.ts";
+import type { Direction, LedgerRow } from "../stages/gate/ledger.ts";
+import type { Office, PendingRequest, QueueStats } from "../stages/queue/port.ts";
+import { emit } from "../telemetry/emit.ts";
+import { blocksOf, Intake, type IntakeNetwork, type Processors } from "./intake.ts";
+import { type ProcessRequest, readRequest, RequestUnreadableError } from "./requests.ts";
+
+/** When and how much is repaired. */
+export interface RepairOptions {
+  /** The direction whose leader looks for missing numbers. */
+  readonly scans: Direction;
+  readonly intervalMs: number;
+  /** Blocks below the highest stored one that are looked at; absent: all of them. */
+  readonly lookBack?: number;
+  /** Blocks repaired per scan. */
+  readonly batch: number;
+  /** Time without progress after which an open block is enqueued again; doubled each time it did not help. */
+  readonly staleMs: number;
+  /** Time without progress after which the queue is given back what it may have lost of an open block. */
+  readonly reconcileMs: number;
+  /** Tasks in the queue from which on a long request waits. */
+  readonly maxQueuedTasks: number;
+}
+
+/** What repair needs of a network. */
+export interface RepairNetwork extends IntakeNetwork {
+  readonly repair: RepairOptions;
+}
+
+/** How often requests are looked for. */
+const REQUESTS_MS = 1_000;
+/** Requests read at a time. */
+const REQUESTS_MAX = 10;
+/** Blocks of a request that are accepted at a time. */
+const REQUEST_BLOCKS = 16;
+/** Open blocks whose progress is watched. */
+const WATCHED_BLOCKS = 500;
+
+/** Runs while the office lasts; a failure is told and tried again. */
+export function repairs(
+  network: RepairNetwork,
+  direction: Direction,
+  office: Office,
+): Observable<never> {
+  const { repair } = network;
+  const worker = new Repair(network, direction, office, Date.now);
+  const every = (ms: number, run: (signal: AbortSignal) => Promise<unknown>) =>
+    abortable<never>(async (signal) => {
+      while (!signal.aborted) {
+        await pause(ms, signal);
+        if (signal.aborted) return;
+        try {
+          await run(signal);
+        } catch (error) {
+          if (signal.aborted) return;
+          const { code, message } = classified(error);
+          emit({ kind: "discover_failed", network: network.name, direction, code, message });
+        }
+      }
+    });
+  return merge(
+    every(REQUESTS_MS, (signal) => worker.answer(signal)),
+    every(repair.intervalMs, (signal) => worker.scan(signal)),
+    every(repair.reconcileMs, (signal) => worker.reconcile(signal)),
+  );
+}
+
+/** Tasks that wait for a lane. Those that wait for their time do not count: retries are of open blocks, verification is later. */
+export function waitingTasks(stats: QueueStats): number {
+  return Object.values(stats.classes).reduce((sum, entry) => sum + entry.waiting, 0);
+}
+
+/** Progress of one open block. */
+interface Watched {
+  readonly block: LedgerRow;
+  /** Transactions that are stored. */
+  readonly transactions: number;
+  readonly sinceMs: number;
+  readonly patienceMs: number;
+}
+
+/** One term of office. */
+export class Repair {
+  readonly #network: RepairNetwork;
+  readonly #direction: Direction;
+  readonly #office: Office;
+  readonly #intake: Intake;
+  readonly #now: () => number;
+  #watched = new Map<string, Watched>();
+
+  constructor(network: RepairNetwork, direction: Direction, office: Office, now: () => number) {
+    this.#network = network;
+    this.#direction = direction;
+    this.#office = office;
+    this.#intake = new Intake(network, direction, office);
+    this.#now = now;
+  }
+
+  /** Missing numbers and open blocks that stand still. @returns blocks enqueued. */
+  async scan(signal: AbortSignal): Promise<number> {
+    const missing = this.#network.repair.scans === this.#direction ? await this.#missing(signal) : 0;
+    return missing + await this.#stale(signal);
+  }
+
+  /** Gives the queue back what it may have lost of blocks that stand still. @returns how many these are. */
+  async reconcile(signal: AbortSignal): Promise<number> {
+    let blocks = 0;
+    for (const { block, sinceMs } of await this.#watch()) {
+      if (signal.aborted) break;
+      if (this.#now() - sinceMs < this.#network.repair.reconcileMs) continue;
+      await this.#intake.again(block, signal);
+      blocks++;
+    }
+    return blocks;
+  }
+
+  /** Does what others have asked for. @returns requests answered. */
+  async answer(signal: AbortSignal): Promise<number> {
+    const { queue, name } = this.#network;
+    let count = 0;
+    for (const pending of await queue.requests(this.#office, REQUESTS_MAX)) {
+      const answered = await this.#answered(pending, signal);
+      if (signal.aborted) break;
+      await queue.answered(this.#office, [pending]);
+      emit({ kind: "request_answered", network: name, direction: this.#direction, key: pending.key, ...answered });
+      count++;
+    }
+    return count;
+  }
+
+  async #answered(pending: PendingRequest, signal: AbortSignal): Promise<{ blocks: number; refused: string }> {
+    const { queue, repair } = this.#network;
+    let request: ProcessRequest;
+    try {
+      request = readRequest(pending.body);
+    } catch (error) {
+      if (!(error instanceof RequestUnreadableError)) throw error;
+      return { blocks: 0, refused: error.message };
+    }
+    const processors = this.#only((processor) => request.processors.includes(processor));
+    const taskClass = request.class === "process" ? this.#intake.processClass : this.#intake.reprocessClass;
+    let blocks = 0;
+    for (const numbers of batches(request.blocks)) {
+      while (!signal.aborted && waitingTasks(await queue.stats()) >= repair.maxQueuedTasks) {
+        await pause(REQUESTS_MS, signal);
+      }
+      if (signal.aborted) break;
+      for (const number of numbers) {
+        const headers = await this.#intake.headers([number], signal);
+        blocks += (await this.#intake.accept(headers, taskClass, signal, processors)).length;
+      }
+    }
+    return { blocks, refused: "" };
+  }
+
+  /** Numbers between the lowest and the highest that a processor has no block of. */
+  async #missing(signal: AbortSignal): Promise<number> {
+    const { ledger, name, processors, repair } = this.#network;
+    const bounds = await ledger.bounds();
+    if (bounds === undefined) return 0;
+    const from = repair.lookBack === undefined
+      ? bounds.lowest
+      : Math.max(bounds.lowest, bounds.highest - repair.lookBack + 1);
+    const lacking = new Map<number, Set<string>>();
+    for (const processor of Object.values(processors).flat()) {
+      for (const number of await ledger.missing(processor, from, bounds.highest, repair.batch)) {
+        const names = lacking.get(number) ?? new Set();
+        lacking.set(number, names.add(processor));
+      }
+    }
+    let blocks = 0;
+    for (const number of [...lacking.keys()].sort((a, b) => a - b).slice(0, repair.batch)) {
+      if (signal.aborted) break;
+      const names = lacking.get(number)!;
+      const headers = await this.#intake.headers([number], signal);
+      await this.#intake.accept(headers, this.#intake.reprocessClass, signal, this.#only((one) => names.has(one)));
+      blocks += headers.length;
+    }
+    if (blocks > 0) emit({ kind: "gap_repaired", network: name, blocks, reason: "missing" });
+    return blocks;
+  }
+
+  /** Does blocks again of which no further transaction was stored for too long. */
+  async #stale(signal: AbortSignal): Promise<number> {
+    const { ledger, name, repair } = this.#network;
+    let blocks = 0;
+    for (const watched of await this.#watch()) {
+      const { block, sinceMs, patienceMs } = watched;
+      if (signal.aborted || blocks === repair.batch) break;
+      if (this.#now() - sinceMs < patienceMs) continue;
+      // It may have finished since it was read.
+      const rows = await ledger.between(block.blockNumber, block.blockNumber);
+      if (!rows.some((row) => row.blockHash === block.blockHash && row.state === "accepted")) continue;
+      await this.#intake.enqueue(block, this.#intake.reprocessClass, signal);
+      this.#watched.set(block.blockHash, { ...watched, sinceMs: this.#now(), patienceMs: 2 * patienceMs });
+      blocks++;
+    }
+    if (blocks > 0) emit({ kind: "gap_repaired", network: name, blocks, reason: "stale" });
+    return blocks;
+  }
+
+  /** Looks at the progress of the lowest open blocks. */
+  async #watch(): Promise<Watched[]> {
+    const { ledger, repair } = this.#network;
+    const open = blocksOf(await ledger.open(this.#direction, -1, WATCHED_BLOCKS));
+    const stored = new Map((await ledger.records(open)).map((records) => [records.blockHash, records.transactions]));
+    const nowMs = this.#now();
+    this.#watched = new Map(open.map((block): [string, Watched] => {
+      const transactions = stored.get(block.blockHash) ?? 0;
+      const before = this.#watched.get(block.blockHash);
+      const moved = before === undefined || before.transactions !== transactions;
+      return [block.blockHash, moved ? { block, transactions, sinceMs: nowMs, patienceMs: repair.staleMs } : before];
+    }));
+    return [...this.#watched.values()];
+  }
+
+  #only(wanted: (processor: string) => boolean): Processors {
+    return Object.fromEntries(
+      Object.entries(this.#network.processors).map(([kind, names]) => [kind, names.filter(wanted)] as const)
+        .filter(([, names]) => names.length > 0),
+    );
+  }
+}
+
+/** The numbers of a request, a few at a time. */
+function* batches(blocks: ProcessRequest["blocks"]): Generator<readonly number[]> {
+  if ("from" in blocks) {
+    for (let first = blocks.from; first <= blocks.to; first += REQUEST_BLOCKS) {
+      const count = Math.min(REQUEST_BLOCKS, blocks.to - first + 1);
+      yield Array.from({ length: count }, (_, offset) => first + offset);
+    }
+  } else for (let at = 0; at < blocks.length; at += REQUEST_BLOCKS) yield blocks.slice(at, at + REQUEST_BLOCKS);
+}
