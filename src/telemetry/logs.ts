@@ -49,7 +49,7 @@ function pretty(json: string): string {
   const facts = Object.entries(fields).map(([name, value]) =>
     `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`
   );
-  return `${String(time).slice(11, 23)} ${String(level).toUpperCase().padEnd(5)} ${msg}${
-    facts.length > 0 ? "  " : ""
-  }${facts.join(" ")}\n`;
+  return `${String(time).slice(11, 23)} ${String(level).toUpperCase().padEnd(5)} ${msg}${facts.length > 0 ? "  " : ""}${
+    facts.join(" ")
+  }\n`;
 }

@@ -21,17 +21,17 @@ export function parseAddress(address: string): { hostname: string; port: number 
 /** Serves until disposed of. */
 export function serveTelemetry(
   address: string,
-  metrics: () => Promise<string>,
+  metrics: () => string,
   notReady: Readiness,
 ): TelemetryServer {
   const { hostname, port } = parseAddress(address);
   const text = (body: string, status: number) =>
     new Response(body, { status, headers: { "content-type": "text/plain; charset=utf-8" } });
-  const server = Deno.serve({ hostname, port, onListen: () => {} }, async (request) => {
+  const server = Deno.serve({ hostname, port, onListen: () => {} }, (request) => {
     if (request.method !== "GET") return text("method not allowed\n", 405);
     switch (new URL(request.url).pathname) {
       case "/metrics":
-        return new Response(await metrics(), {
+        return new Response(metrics(), {
           headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
         });
       case "/healthz":
