@@ -1,10 +1,18 @@
 /**
- * `deno task compile [OUTPUT]`: one binary of `main.ts`, with the worker's entry and the decoder's module inside and
+ * `deno task compile [OUTPUT]`: one binary of `main.ts`, with the worker's entries and the decoder's module inside and
  * nothing of `embedded/`. `DENORT_BIN` names Deno's runtime where it cannot be downloaded.
+ *
+ * Deno embeds every package of the lock file, the 544 MB engine of the demo included, so the binary is made with the part
+ * of it that the program's own modules need: same versions, same checksums.
  */
 
-const INCLUDED = ["src/pipeline/trace_worker.ts", "src/stages/queue/heartbeat_worker.ts", "wasm/build/decode.wasm"];
-/** What the binary may do: as `deno task start`, and read for the filters. */
+/** Files that no import names: entries of workers, the decoder's module. */
+export const INCLUDED = [
+  "src/pipeline/trace_worker.ts",
+  "src/stages/queue/heartbeat_worker.ts",
+  "wasm/build/decode.wasm",
+];
+/** What the binary may do: as `deno task start`. */
 const PERMISSIONS = [
   "--allow-read",
   "--allow-write=./spill,./evidence",
@@ -13,23 +21,88 @@ const PERMISSIONS = [
   "--allow-sys=hostname",
 ];
 
-/** Arguments of `deno` for the binary `output`. */
-export function compileArguments(output: string): string[] {
-  return [
-    "compile",
-    "--no-check",
-    ...PERMISSIONS,
-    ...INCLUDED.flatMap((path) => ["--include", path]),
-    "--output",
-    output,
-    "main.ts",
-  ];
+/** The parts of a lock file that matter here. */
+export interface Lock {
+  readonly version: string;
+  readonly specifiers: Readonly<Record<string, string>>;
+  readonly npm: Readonly<Record<string, LockedPackage>>;
 }
 
-if (import.meta.main) {
-  const { code } = await new Deno.Command(Deno.execPath(), {
-    args: compileArguments(Deno.args[0] ?? "dist/execution-processor"),
-    stdin: "null",
-  }).spawn().status;
-  Deno.exit(code);
+interface LockedPackage {
+  readonly dependencies?: readonly string[];
+  readonly optionalDependencies?: readonly string[];
+  readonly optionalPeers?: readonly string[];
 }
+
+interface Graph {
+  readonly npmPackages?: Readonly<Record<string, { readonly name: string; readonly version: string }>>;
+}
+
+/** `lock` without the packages that none of `names` needs. */
+export function prunedLock(lock: Lock, names: ReadonlySet<string>): Lock {
+  const specifiers = Object.fromEntries(
+    Object.entries(lock.specifiers).filter(([specifier]) =>
+      names.has(specifier.replace(/^npm:/, "").replace(/(?<=.)@[^@/]*$/, ""))
+    ),
+  );
+  const keys = Object.keys(lock.npm);
+  const keyOf = (text: string) =>
+    keys.find((key) => key === text) ?? keys.find((key) => key.startsWith(`${text}@`) || key.startsWith(`${text}_`));
+  const kept = new Map<string, LockedPackage>();
+  const keep = (text: string) => {
+    const key = keyOf(text);
+    if (key === undefined || kept.has(key)) return;
+    const entry = lock.npm[key]!;
+    kept.set(key, entry);
+    for (const dependency of [...entry.dependencies ?? [], ...entry.optionalDependencies ?? []]) keep(dependency);
+  };
+  for (const [specifier, version] of Object.entries(specifiers)) {
+    keep(`${specifier.replace(/^npm:/, "").replace(/(?<=.)@[^@/]*$/, "")}@${version}`);
+  }
+  return { version: lock.version, specifiers, npm: Object.fromEntries([...kept].sort(([a], [b]) => a < b ? -1 : 1)) };
+}
+
+async function graphPackages(): Promise<Set<string>> {
+  const names = new Set<string>();
+  for (const entry of ["main.ts", ...INCLUDED.filter((path) => path.endsWith(".ts"))]) {
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json", entry],
+      stdin: "null",
+      stderr: "null",
+    }).output();
+    const graph = JSON.parse(new TextDecoder().decode(stdout)) as Graph;
+    for (const { name } of Object.values(graph.npmPackages ?? {})) names.add(name);
+  }
+  return names;
+}
+
+/** Arguments of `deno` for the binary `output` with the lock file `lock`. */
+export function compileArguments(output: string, lock: string): string[] {
+  const included = INCLUDED.flatMap((path) => ["--include", path]);
+  return ["compile", "--no-check", `--lock=${lock}`, ...PERMISSIONS, ...included, "--output", output, "main.ts"];
+}
+
+/** Makes the binary; what Deno prints goes to `stdout`. @returns Deno's exit code. */
+export async function compile(output: string, stdout: "inherit" | "piped"): Promise<{ code: number; text: string }> {
+  const folder = await Deno.makeTempDir({ prefix: "compile-" });
+  try {
+    const lock = JSON.parse(await Deno.readTextFile("deno.lock")) as Lock;
+    const file = `${folder}/deno.lock`;
+    await Deno.writeTextFile(file, JSON.stringify(prunedLock(lock, await graphPackages()), null, 2));
+    const result = await new Deno.Command(Deno.execPath(), {
+      args: compileArguments(output, file),
+      stdin: "null",
+      stdout,
+      stderr: stdout,
+    }).spawn().output();
+    const decoder = new TextDecoder();
+    return {
+      code: result.code,
+      text: stdout === "piped" ? decoder.decode(result.stdout) + decoder.decode(result.stderr) : "",
+    };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+if (import.meta.main) Deno.exit((await compile(Deno.args[0] ?? "dist/execution-processor", "inherit")).code);

@@ -27,7 +27,6 @@ const VENDORS: readonly (readonly [packageName: string, places: readonly RegExp[
   ["ioredis", [/^src\/stages\/queue\/redis_/, /^src\/stages\/gate\/leadership/, /^tests\//, /^bench\//]],
   ["@clickhouse/client-web", [/^src\/stages\/sink\//, /^src\/embedded\//, /^tests\//, /^bench\//]],
   ["pino", [/^src\/telemetry\//]],
-  ["prom-client", [/^src\/telemetry\//]],
   ["cockatiel", [/^src\/stages\/sink\//]],
   ["p-map", [/^src\/rpc\//]],
   ["zod", [/^src\/config\//]],
