@@ -1,8 +1,7 @@
 /**
- * Finds the engine's library, of the version in the import map of `deno.json`, and Deno's own directory. All through
+ * Finds the engine's library, of an exact version, and Deno's own directory. All through
  * `deno` itself, so that the caller needs no permission but to run it.
  */
-import config from "../../deno.json" with { type: "json" };
 import { EnginePlatformError, EngineStartError } from "./engine_errors.ts";
 import { packageDirectory } from "./npm_package.ts";
 
@@ -28,10 +27,9 @@ export async function engineLibrary(
   signal: AbortSignal | undefined,
 ): Promise<EngineLibrary> {
   assertPlatform(Deno.build.target);
-  const name = "@chdb/lib-linux-x64-gnu";
   const wanted = {
-    name,
-    version: config.imports[name].slice(`npm:${name}@`.length),
+    name: "@chdb/lib-linux-x64-gnu",
+    version: "26.7.3-stable.1",
     title: "the ClickHouse engine",
     downloadBytes: 178e6,
     diskBytes: 544e6,

@@ -1,3 +1,4 @@
+/// <reference lib="deno.unstable" />
 /**
  * The house's lint rules: who may import whom, which operators are guarded, where a vendor's package may appear, and no
  * waiting in tests. Tested in `tests/tools/lint_plugin_test.ts`.
