@@ -14,6 +14,8 @@ export abstract class PipelineError extends Error {
   abstract readonly disposition: Disposition;
   /** `true`: the task goes back without an attempt used (an outage of a neighbour is not the task's fault). */
   readonly release: boolean = false;
+  /** With {@linkcode release}: milliseconds until another try makes sense; absent: the pipeline's own pause. */
+  readonly releaseMs: number | undefined = undefined;
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);

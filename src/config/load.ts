@@ -213,6 +213,9 @@ function checkRelations(config: Config, lineOf: (path: Path) => string): { error
     if (network.nodes.every((node) => node.tier === "fallback")) {
       warnings.push(`${lineOf(at("nodes"))}: every node is a fallback, none is primary`);
     }
+    if (network.verify.rounds >= queue.attempts) {
+      refuse(at("verify", "rounds"), `it must be below queue.attempts (${queue.attempts})`);
+    }
     if (network.startBlock !== undefined && network.startBlock < network.backfill.floor) {
       refuse(at("startBlock"), `it lies below backfill.floor (${network.backfill.floor})`);
     }

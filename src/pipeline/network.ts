@@ -12,7 +12,7 @@ import { leadership } from "../stages/gate/leadership.ts";
 import { Limiter } from "../stages/gate/limiter.ts";
 import { highestAllowed } from "../stages/gate/limiter_query.ts";
 import type { WorkQueue, WorkQueues } from "../stages/queue/port.ts";
-import type { Sink, SqlDatabase } from "../stages/sink/port.ts";
+import type { Sink, SqlDatabase, Storage } from "../stages/sink/port.ts";
 import { Chain } from "../stages/source/chain.ts";
 import { ReorgTooDeepError } from "../stages/source/reorg.ts";
 import { nodeFork } from "../stages/source/node_fork.ts";
@@ -26,13 +26,14 @@ import { removeBlock } from "./orphan_rows.ts";
 import { Orphans } from "./orphans.ts";
 import { Prediction } from "./plan.ts";
 import { storeTransactions } from "./simple_transactions.ts";
+import { type VerifyNetwork, verifyStored } from "./verify.ts";
 import type { WorkNetwork } from "./work.ts";
 
 /** What the networks of a process share. */
 export interface NetworkSurroundings {
   readonly config: Config;
   readonly queues: WorkQueues;
-  readonly database: SqlDatabase;
+  readonly database: SqlDatabase & Pick<Storage, "deleteAttempts">;
   /** Of the main isolate, for small tables. */
   readonly sink: Sink;
   /** Identity of the process among the leaders. */
@@ -104,6 +105,7 @@ export class Network implements AsyncDisposable {
   /** What the lanes of the process need to work on its tasks. */
   work(): WorkNetwork {
     const { forks, chainId } = this.#config;
+    const verified = this.#verifyNetwork();
     return {
       name: this.name,
       chainId,
@@ -116,6 +118,7 @@ export class Network implements AsyncDisposable {
       nodeFork: () => this.#askedFork(),
       others: {
         simple: (lease) => storeTransactions(lease, this.#blocks, this.#surroundings.sink),
+        verify: (lease) => verifyStored(lease, verified),
       },
     };
   }
@@ -233,6 +236,20 @@ export class Network implements AsyncDisposable {
       taskStructlogs: config.work.taskStructlogs,
       orphaned: (blocks) => orphans.add(blocks),
       chores: (direction) => this.#chores(direction, orphans),
+    };
+  }
+
+  #verifyNetwork(): VerifyNetwork {
+    const { database, config } = this.#surroundings;
+    return {
+      name: this.name,
+      queue: this.queue,
+      ledger: this.ledger,
+      processors: processorsOf(this.#config),
+      tables: tablesOf(this.#config),
+      database,
+      rounds: this.#config.verify.rounds,
+      leaseMs: config.queue.lease,
     };
   }
 

@@ -9,7 +9,7 @@ import type { StorageConnection } from "../stages/sink/clickhouse.ts";
 import type { Processors } from "./intake.ts";
 
 /** Tables of the processors that need a trace. */
-const TRACE_PROCESSORS: Readonly<Record<string, TraceTable>> = {
+export const TRACE_PROCESSORS: Readonly<Record<string, TraceTable>> = {
   transaction_structlog: "structlog",
   transaction_structlog_agg: "structlog_agg",
 };

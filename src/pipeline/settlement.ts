@@ -51,8 +51,10 @@ export function settlementOf(end: TaskEnd): Settlement {
       : narrowed(task, failure, refused.length > 1);
   }
   if (error.code === "block_orphaned") return { outcome: "orphaned" };
-  if (error.release || passing(error)) return { outcome: "release", delayMs: RELEASE_MS };
-  if (error.disposition === "dead") return single ? { outcome: "dead", failure } : narrowed(task, failure, true);
+  if (error.release || passing(error)) return { outcome: "release", delayMs: error.releaseMs ?? RELEASE_MS };
+  if (error.disposition === "dead") {
+    return single || task.kind === "verify" ? { outcome: "dead", failure } : narrowed(task, failure, true);
+  }
   if (error.failure?.action === "split" && !single) return narrowed(task, failure, true);
   return { outcome: "fail", failure };
 }

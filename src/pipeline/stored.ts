@@ -9,6 +9,8 @@ export interface Recorded {
   readonly version: bigint;
   readonly published: boolean;
   readonly verdict: string;
+  /** Name of the node that traced it. */
+  readonly node: string;
   readonly tables: readonly TraceTable[];
   readonly rows: Readonly<Record<TraceTable, bigint>>;
   readonly checksum: Readonly<Record<TraceTable, bigint>>;
@@ -27,27 +29,32 @@ export interface StoredRows {
 /** What is looked at. */
 export interface StoredQuestion {
   readonly blockHash: string;
-  readonly first: number;
-  readonly last: number;
+  /** Transactions of the block. */
+  readonly transactions: number;
   /** A block whose dead-lettered transactions have no rows. */
   readonly stuck: boolean;
 }
 
 /** A transaction whose rows are not what its record says. */
 export interface Difference {
-  /** Position in the block; absent: the transaction has no record. */
-  readonly index?: number;
+  /** Position in the block. */
+  readonly index: number;
+  /** Empty where the transaction has no record. */
   readonly transactionHash: string;
   readonly text: string;
 }
 
 /** What was found. */
 export interface StoredFindings {
-  /** Transactions whose rows and checksums agree. */
-  readonly agreeing: number;
+  /** Records whose published rows and checksums agree. */
+  readonly agreeing: readonly Recorded[];
   readonly differences: readonly Difference[];
   /** Rows that no record names: of older attempts, of transactions without a record, of blocks that left the chain. */
   readonly surplus: readonly StoredRows[];
+  /** Rows of attempts whose record is missing or not closed: they may still be at work. */
+  readonly unrecorded: readonly StoredRows[];
+  /** Rows of this block that its records name. */
+  readonly rows: Readonly<Record<TraceTable, bigint>>;
 }
 
 /** Compares. `records` and `stored` are all of the number, those of other blocks included. */
@@ -56,38 +63,43 @@ export function compareStored(
   records: readonly Recorded[],
   stored: readonly StoredRows[],
 ): StoredFindings {
-  const ours = new Map(
-    records.filter((record) => record.blockHash === question.blockHash).map((record) => [
-      record.transactionHash,
-      record,
-    ]),
-  );
-  const known = new Map(records.map((record) => [`${record.transactionHash} ${record.blockHash}`, record]));
+  const { blockHash, transactions, stuck } = question;
+  const known = new Map(records.map((record) => [keyOf(record), record]));
   const exact = new Map<string, StoredRows>();
-  const newer = new Set<string>();
   const surplus: StoredRows[] = [];
-  for (const rows of stored) {
-    const record = known.get(`${rows.transactionHash} ${rows.blockHash}`);
-    if (record !== undefined && rows.version > record.version) newer.add(rows.transactionHash);
-    else if (record === undefined || rows.version < record.version || !record.published) surplus.push(rows);
-    else exact.set(`${rows.table} ${rows.transactionHash} ${rows.blockHash}`, rows);
+  const unrecorded: StoredRows[] = [];
+  const rows = { structlog: 0n, structlog_agg: 0n };
+  for (const found of stored) {
+    const record = known.get(keyOf(found));
+    if (record === undefined || found.version < record.version) surplus.push(found);
+    else if (found.version > record.version || record.verdict === "open") unrecorded.push(found);
+    else if (!record.published) surplus.push(found);
+    else {
+      exact.set(`${found.table} ${keyOf(found)}`, found);
+      if (found.blockHash === blockHash) rows[found.table] += found.rows;
+    }
   }
+  const newer = new Set(unrecorded.map(keyOf));
   const differences: Difference[] = [];
+  const agreeing: Recorded[] = [];
   const seen = new Set<number>();
-  let agreeing = 0;
-  for (const record of ours.values()) {
-    if (record.index < question.first || record.index > question.last) continue;
+  for (const record of records) {
+    if (record.blockHash !== blockHash) continue;
     seen.add(record.index);
-    const texts = [...differencesOf(record, exact, newer, question.stuck)];
+    const texts = [...differencesOf(record, exact, newer, stuck)];
     for (const text of texts) {
       differences.push({ index: record.index, transactionHash: record.transactionHash, text });
     }
-    if (texts.length === 0) agreeing++;
+    if (texts.length === 0 && record.published) agreeing.push(record);
   }
-  for (let index = question.first; index <= question.last && !question.stuck; index++) {
+  for (let index = 0; index < transactions && !stuck; index++) {
     if (!seen.has(index)) differences.push({ index, transactionHash: "", text: "it has no record" });
   }
-  return { agreeing, differences, surplus };
+  return { agreeing, differences, surplus, unrecorded, rows };
+}
+
+function keyOf(of: { readonly transactionHash: string; readonly blockHash: string }): string {
+  return `${of.transactionHash} ${of.blockHash}`;
 }
 
 function* differencesOf(
@@ -104,12 +116,12 @@ function* differencesOf(
     if (!stuck) yield "it is not published, and its block is complete";
     return;
   }
-  if (newer.has(record.transactionHash)) {
+  if (newer.has(keyOf(record))) {
     yield "rows of a newer attempt have no record";
     return;
   }
   for (const table of record.tables) {
-    const found = exact.get(`${table} ${record.transactionHash} ${record.blockHash}`);
+    const found = exact.get(`${table} ${keyOf(record)}`);
     if ((found?.rows ?? 0n) !== record.rows[table]) {
       yield `${table}: ${found?.rows ?? 0n} rows are stored, ${record.rows[table]} are recorded`;
     } else if ((found?.checksum ?? 0n) !== record.checksum[table]) {

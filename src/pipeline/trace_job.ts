@@ -59,6 +59,8 @@ export interface PlainError {
   readonly code: string;
   readonly disposition: Disposition;
   readonly release: boolean;
+  /** Where the error knows better than the pipeline how long to stay away. */
+  readonly releaseMs?: number;
   readonly message: string;
   /** Where a node was to blame. */
   readonly failure?: Failure;
@@ -117,6 +119,7 @@ export function plainError(error: unknown): PlainError {
     disposition: known.disposition,
     release: known.release,
     message: known.message,
+    ...(known.releaseMs === undefined ? {} : { releaseMs: known.releaseMs }),
     ...(known instanceof RpcFailure ? { failure: known.failure } : {}),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * Verification, level *stored*: some time after a block was finished, its rows are read back and compared with their
- * records. Rows that no record names are removed; a transaction that differs is processed again, a few times, and then
- * becomes a dead letter with what was found.
+ * records. Rows that no record names are removed; a block that differs is processed again, a few times, and then
+ * becomes a dead letter with what was found. Always of whole blocks, whatever the range of the task.
  */
 import { PipelineError } from "../errors.ts";
 import { checksumSql } from "../stages/encode/checksum.ts";
@@ -10,11 +10,12 @@ import { structlogAggChecksum, structlogAggTable } from "../stages/encode/struct
 import recordedSql from "../stages/gate/sql/recorded.sql" with { type: "text" };
 import storedRowsSql from "../stages/gate/sql/stored_rows.sql" with { type: "text" };
 import storedTransactionsSql from "../stages/gate/sql/stored_transactions.sql" with { type: "text" };
-import type { Ledger, LedgerRow } from "../stages/gate/ledger.ts";
-import { type Lease, modeOf, type Task, type WorkQueue } from "../stages/queue/port.ts";
+import { advanced, type Ledger, type LedgerRow } from "../stages/gate/ledger.ts";
+import type { Lease, Task, WorkQueue } from "../stages/queue/port.ts";
 import type { AttemptKey, SqlReader, TraceTable } from "../stages/sink/port.ts";
 import { emit } from "../telemetry/emit.ts";
 import type { Processors } from "./intake.ts";
+import { TRACE_PROCESSORS } from "./options.ts";
 import { processRequest } from "./requests.ts";
 import { compareStored, type Recorded, type StoredRows } from "./stored.ts";
 
@@ -31,11 +32,11 @@ export interface VerifyNetwork {
   };
   /** Times that a difference is processed again. */
   readonly rounds: number;
-  /** Rows of a delivery younger than this may still get their record. */
+  /** Rows of a delivery younger than twice this may still get their record; how long to wait for it. */
   readonly leaseMs: number;
 }
 
-/** The rows differ from their record; the task comes back when they were made again, or is a dead letter. */
+/** The rows differ from their records; the task comes back when they were made again, or is a dead letter. */
 export class StoredDifferenceError extends PipelineError {
   readonly code = "stored_difference";
 
@@ -44,11 +45,15 @@ export class StoredDifferenceError extends PipelineError {
   }
 }
 
-/** Nothing can be said yet: processing goes on, or rows are too young. */
+/** Nothing can be said yet: the block is still in work, or is processed again. */
 export class NotVerifiableYetError extends PipelineError {
   readonly code = "not_verifiable_yet";
   readonly disposition = "retry";
   override readonly release = true;
+
+  constructor(task: Task, reason: string, override readonly releaseMs: number) {
+    super(`Cannot verify block ${task.blockNumber} yet: ${reason}`);
+  }
 }
 
 /** Differences that an error's text names. */
@@ -63,74 +68,120 @@ const TABLES = {
   },
 } as const;
 
-/** Verifies the transactions of a task; resolves when they agree. */
-export async function verifyStored(lease: Lease, network: VerifyNetwork): Promise<void> {
+/**
+ * Verifies the block of a task and tells the ledger.
+ *
+ * @returns the records of its traced transactions, all of which agree; empty for a block that left the chain.
+ */
+export async function verifyStored(lease: Lease, network: VerifyNetwork): Promise<readonly Recorded[]> {
   const { task } = lease;
-  const rows = (await network.ledger.between(task.blockNumber, task.blockNumber)).filter((row) =>
-    row.blockHash === task.blockHash && row.state !== "orphaned"
-  );
-  if (rows.length === 0) return; // it left the chain: its rows are removed elsewhere
+  const rows = await currentRows(network, task);
+  if (rows.length === 0) return []; // it left the chain: its rows are removed elsewhere
   if (rows.some((row) => row.state === "accepted")) {
-    throw new NotVerifiableYetError(`Cannot verify block ${task.blockNumber}: it is still in work`);
+    throw new NotVerifiableYetError(task, "it is still in work", network.leaseMs);
   }
-  const found = [...await traceDifferences(lease, network, rows), ...await simpleDifferences(lease, network, rows)];
+  const traced = await checkTraces(lease, network, rows);
+  const simple = await checkTransactions(network, task, rows);
+  const found = [...traced.texts, ...simple.texts];
   emit({
     kind: "rows_verified",
     network: network.name,
     blockNumber: task.blockNumber,
     result: found.length === 0 ? "agrees" : "differs",
-    transactions: task.last - task.first + 1,
+    transactions: rows[0]!.transactions,
   });
-  if (found.length > 0) throw await difference(task, network, found);
+  if (found.length > 0) throw await difference(task, network, found, `${traced.version}:${simple.rows}`);
+  await tellLedger(network, task, rows, (processor) => {
+    const table = TRACE_PROCESSORS[processor];
+    return table === undefined ? simple.rows : Number(traced.rows[table]);
+  });
+  return traced.agreeing;
 }
 
-/** One thing that differs, and the newest attempt that it was seen of. */
-interface Found {
-  readonly text: string;
+/** Rows of the ledger for the block of a task that is still of the chain. */
+async function currentRows(network: VerifyNetwork, { blockNumber, blockHash }: Task): Promise<LedgerRow[]> {
+  return (await network.ledger.between(blockNumber, blockNumber)).filter((row) =>
+    row.blockHash === blockHash && row.state !== "orphaned"
+  );
+}
+
+/** Says in the ledger that these rows were verified, where nothing has happened to them meanwhile. */
+async function tellLedger(
+  network: VerifyNetwork,
+  task: Task,
+  verified: readonly LedgerRow[],
+  storedRows: (processor: string) => number,
+): Promise<void> {
+  const versions = new Map(verified.map((row) => [row.processor, row.version]));
+  const nowMs = Date.now();
+  const unchanged = (await currentRows(network, task)).filter((row) => versions.get(row.processor) === row.version);
+  await network.ledger.write(
+    unchanged.flatMap((row) =>
+      advanced(row, row.state, { verifiedMs: nowMs, storedRows: storedRows(row.processor) }, nowMs) ?? []
+    ),
+  );
+}
+
+interface CheckedTraces {
+  readonly texts: readonly string[];
+  readonly agreeing: readonly Recorded[];
+  readonly rows: Readonly<Record<TraceTable, bigint>>;
+  /** Of the newest record: says whether the block was processed again since. */
   readonly version: bigint;
 }
 
-async function traceDifferences(lease: Lease, network: VerifyNetwork, rows: readonly LedgerRow[]): Promise<Found[]> {
+async function checkTraces(lease: Lease, network: VerifyNetwork, rows: readonly LedgerRow[]): Promise<CheckedTraces> {
   const { task } = lease;
   const { trace = [] } = network.processors;
   const traced = rows.filter((row) => trace.includes(row.processor));
-  if (traced.length === 0) return [];
+  if (traced.length === 0) {
+    return { texts: [], agreeing: [], rows: { structlog: 0n, structlog_agg: 0n }, version: 0n };
+  }
   const records = await recordedOf(network, task.blockNumber);
   const stored = (await Promise.all(network.tables.map((table) => storedOf(network, table, task.blockNumber)))).flat();
+  const { blockHash } = task;
+  const { transactions } = traced[0]!;
   const stuck = traced.some((row) => row.state === "stuck");
-  const findings = compareStored({ ...task, stuck }, records, stored);
+  const findings = compareStored({ blockHash, transactions, stuck }, records, stored);
+  const youngest = BigInt(lease.token - 2 * network.leaseMs * MICROSECONDS);
+  if ([...findings.surplus, ...findings.unrecorded].some(({ version }) => version > youngest)) {
+    throw new NotVerifiableYetError(task, "rows without a record are young", network.leaseMs);
+  }
   await removeSurplus(lease, network, findings.surplus);
-  const newest = records.reduce((most, record) => record.version > most ? record.version : most, 0n);
-  return findings.differences.map(({ index, transactionHash, text }) => ({
-    text: `transaction ${index} ${transactionHash}: ${text}`,
-    version: newest,
-  }));
+  return {
+    texts: findings.differences.map(({ index, transactionHash, text }) =>
+      `transaction ${index} ${transactionHash}: ${text}`
+    ),
+    agreeing: findings.agreeing,
+    rows: findings.rows,
+    version: records.reduce((newest, record) => record.version > newest ? record.version : newest, 0n),
+  };
 }
 
-async function simpleDifferences(lease: Lease, network: VerifyNetwork, rows: readonly LedgerRow[]): Promise<Found[]> {
-  const { task } = lease;
+async function checkTransactions(
+  network: VerifyNetwork,
+  { blockNumber, blockHash }: Task,
+  rows: readonly LedgerRow[],
+): Promise<{ readonly texts: readonly string[]; readonly rows: number }> {
   const { simple = [] } = network.processors;
   const row = rows.find(({ processor, state }) => simple.includes(processor) && state === "complete");
-  if (row === undefined) return [];
+  if (row === undefined) return { texts: [], rows: 0 };
   const [answer] = await network.database.query<{ rows: string }>(storedTransactionsSql, {
     network: network.name,
-    number: task.blockNumber,
-    hash: task.blockHash,
+    number: blockNumber,
+    hash: blockHash,
   });
   const found = Number(answer?.rows ?? 0);
-  if (found === row.transactions) return [];
-  const text = `execution_transaction: ${found} rows are stored, the block has ${row.transactions} transactions`;
-  return [{ text, version: BigInt(found) }];
+  const texts = found === row.transactions
+    ? []
+    : [`execution_transaction: ${found} rows are stored, the block has ${row.transactions} transactions`];
+  return { texts, rows: found };
 }
 
-/** Removes what no record names, once it is old enough that none will come. */
+/** Removes what no record names and none will. */
 async function removeSurplus(lease: Lease, network: VerifyNetwork, surplus: readonly StoredRows[]): Promise<void> {
   if (surplus.length === 0) return;
   const { blockNumber } = lease.task;
-  const youngest = BigInt(lease.token - 2 * network.leaseMs * MICROSECONDS);
-  if (surplus.some((rows) => rows.version > youngest)) {
-    throw new NotVerifiableYetError(`Cannot verify block ${blockNumber}: rows without a record are too young`);
-  }
   for (const [table, group] of Map.groupBy(surplus, (rows) => rows.table)) {
     const attempts = group.map(({ transactionHash, blockHash, version }) => ({
       network: network.name,
@@ -150,18 +201,30 @@ async function removeSurplus(lease: Lease, network: VerifyNetwork, surplus: read
   });
 }
 
-/** Asks the leader to process the block again, once per state of its records; says what becomes of this task. */
-async function difference(task: Task, network: VerifyNetwork, found: readonly Found[]): Promise<PipelineError> {
-  const named = found.slice(0, NAMED_DIFFERENCES).map(({ text }) => text).join("; ");
+/**
+ * Asks the leader to process the block again; says what becomes of this task.
+ *
+ * @param seen State of the records: a state is processed again once, however often it is seen.
+ */
+async function difference(
+  task: Task,
+  network: VerifyNetwork,
+  found: readonly string[],
+  seen: string,
+): Promise<PipelineError> {
+  const named = found.slice(0, NAMED_DIFFERENCES).join("; ");
   const text = found.length > NAMED_DIFFERENCES ? `${named}; and ${found.length - NAMED_DIFFERENCES} more` : named;
   if (task.attempts >= network.rounds) return new StoredDifferenceError("dead", task, text);
-  const key = `verify:${task.blockHash}:${task.attempts}:${found[0]!.version}`;
   const processors = Object.values(network.processors).flat();
   const asked = await network.queue.request(
-    processRequest(key, { blocks: [task.blockNumber], processors, class: "reprocess" }, modeOf(task.class)),
+    processRequest(`verify:${task.blockHash}:${seen}`, {
+      blocks: [task.blockNumber],
+      processors,
+      class: "reprocess",
+    }),
   );
   if (asked) return new StoredDifferenceError("retry", task, text);
-  return new NotVerifiableYetError(`Cannot verify block ${task.blockNumber}: it is being processed again: ${text}`);
+  return new NotVerifiableYetError(task, `it is being processed again: ${text}`, network.leaseMs);
 }
 
 interface RecordedRow {
@@ -171,6 +234,7 @@ interface RecordedRow {
   readonly version: string;
   readonly published: number;
   readonly verdict: string;
+  readonly node: string;
   readonly structlog_rows: string;
   readonly agg_rows: string;
   readonly structlog_checksum: string;
@@ -187,6 +251,7 @@ async function recordedOf(network: VerifyNetwork, blockNumber: number): Promise<
     version: BigInt(row.version),
     published: row.published === 1,
     verdict: row.verdict,
+    node: row.node,
     tables: row.tables,
     rows: { structlog: BigInt(row.structlog_rows), structlog_agg: BigInt(row.agg_rows) },
     checksum: { structlog: BigInt(row.structlog_checksum), structlog_agg: BigInt(row.agg_checksum) },

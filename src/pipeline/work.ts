@@ -27,7 +27,7 @@ import {
 import type { Workers } from "./workers.ts";
 
 /** A task without a trace: resolves when what it did is durable. */
-export type OtherWork = (lease: Lease) => Promise<void>;
+export type OtherWork = (lease: Lease) => Promise<unknown>;
 
 /** What a lane needs of its network. */
 export interface WorkNetwork {
