@@ -35,7 +35,7 @@ interface LockedPackage {
 }
 
 interface Graph {
-  readonly npmPackages?: Readonly<Record<string, { readonly name: string; readonly version: string }>>;
+  readonly modules: readonly { readonly npmPackage?: string }[];
 }
 
 /** `lock` without the packages that none of `names` needs. */
@@ -71,7 +71,9 @@ async function graphPackages(): Promise<Set<string>> {
       stderr: "null",
     }).output();
     const graph = JSON.parse(new TextDecoder().decode(stdout)) as Graph;
-    for (const { name } of Object.values(graph.npmPackages ?? {})) names.add(name);
+    for (const { npmPackage } of graph.modules) {
+      if (npmPackage !== undefined) names.add(npmPackage.slice(0, npmPackage.lastIndexOf("@")));
+    }
   }
   return names;
 }

@@ -78,9 +78,7 @@ export function grouped(value: number): string {
 /** One line: blocks, transactions, structlogs, rows/s, ETA. */
 export function progressLine(figures: ProgressFigures): string {
   const eta = figures.etaSeconds === undefined ? "-" : `${Math.ceil(figures.etaSeconds)} s`;
-  return `blocks ${grouped(figures.blocks)}/${grouped(figures.blocksAccepted)}  transactions ${
-    grouped(figures.transactions)
-  }` +
+  return `blocks ${grouped(figures.blocks)}/${grouped(figures.blocksAccepted)}  tx ${grouped(figures.transactions)}` +
     `  structlogs ${grouped(figures.structlogs)}  rows/s ${grouped(figures.rowsPerSecond)}  ETA ${eta}`;
 }
 

@@ -88,7 +88,7 @@ Deno.test("deno task demo --keep shows a checked result, serves SQL, and ends wi
   for (const heading of ["The ledger", "Where the gas goes", "Inside one transaction", "Is it true?", "Result"]) {
     assert.ok(shown.includes(`\n${heading}`), heading);
   }
-  assert.match(shown, /blocks 36\/36 {2}transactions 196 {2}structlogs 4\d\d,\d{3} {2}rows\/s [\d,]+ {2}ETA 0 s/);
+  assert.match(shown, /blocks 36\/36 {2}tx 196 {2}structlogs 4\d\d,\d{3} {2}rows\/s [\d,]+ {2}ETA 0 s/);
   assert.match(shown, / 36 {2}0x[0-9a-f]{10}… {2}complete /);
   assert.match(shown, /SSTORE +[\d,]+ +[\d,]+ +\d+\.\d %/);
   assert.match(shown, /│ {2}├─ .*CREATE2|└─ CREATE2/);

@@ -69,7 +69,7 @@ Deno.test("the bar fits its terminal and the line says every figure", () => {
     etaSeconds: 12.3,
   };
   const line = progressLine(figures);
-  assert.equal(line, "blocks 5/10  transactions 1,234  structlogs 5,678,901  rows/s 250,000  ETA 13 s");
+  assert.equal(line, "blocks 5/10  tx 1,234  structlogs 5,678,901  rows/s 250,000  ETA 13 s");
   assert.equal(progressBar(figures, 120), `[${"█".repeat(12)}${"░".repeat(12)}] ${line}`);
   assert.ok([...progressBar(figures, 60)].length <= 60);
 });
