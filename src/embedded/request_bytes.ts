@@ -82,7 +82,7 @@ export class RequestBytes {
       else this.#hold(step.value);
     } catch (error) {
       this.#ended = true;
-      throw error;
+      throw error instanceof InterfaceError ? error : brokenBody(error);
     } finally {
       clearTimeout(timer);
     }
@@ -93,6 +93,12 @@ export class RequestBytes {
     this.#held.push(bytes);
     this.#heldBytes += bytes.length;
   }
+}
+
+/** The client went, this server is ending, or what came is no gzip: in any case the rest does not come. */
+function brokenBody(error: unknown): InterfaceError {
+  const text = error instanceof Error ? error.message : String(error);
+  return new InterfaceError(210, "NETWORK_ERROR", `I/O error while reading the body: ${text.trim()}`);
 }
 
 function joined(parts: readonly Uint8Array<ArrayBuffer>[], length: number): Uint8Array<ArrayBuffer> {

@@ -44,6 +44,11 @@ class RemoteSpill implements SpillPort {
   }
 
   /** As {@linkcode drained}. */
+  drainedOrAway(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** As {@linkcode drained}. */
   room(): Promise<void> {
     return Promise.resolve();
   }

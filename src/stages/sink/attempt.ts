@@ -11,9 +11,18 @@ import type { ExecutionTransactionTraceRow } from "../encode/execution_transacti
 import type { FrameColumns, ProofRecord, StructlogColumns } from "../decode/port.ts";
 import { emit } from "../../telemetry/emit.ts";
 import { EncodeError } from "../encode/errors.ts";
-import { SupersededError } from "./errors.ts";
+import { SinkClosedError, SupersededError } from "./errors.ts";
 import type { Submitted } from "../../flow/batch.ts";
-import type { Attempt, AttemptClose, AttemptKey, AttemptStart, StoredOutcome, Submission, TraceTable } from "./port.ts";
+import type {
+  Attempt,
+  AttemptClose,
+  AttemptKey,
+  AttemptStart,
+  SinkOptions,
+  StoredOutcome,
+  Submission,
+  TraceTable,
+} from "./port.ts";
 
 /** How far something got: into the database, or fsynced to the spill. */
 export type Moment = "durable" | "spilled";
@@ -61,8 +70,10 @@ export interface AttemptSink {
   now(): number;
   submitRows(item: RowsItem): Submitted<Moment>;
   submitRecord(item: RecordItem): Submitted<RecordResult>;
-  /** Removes streamed rows of this attempt, through the spill if need be. */
-  deleteAttempt(table: TraceTable, key: AttemptKey): Promise<void>;
+  /** What settles a lease. */
+  readonly settleOn: SinkOptions["settleOn"];
+  /** Removes streamed rows of this attempt; behind those that went to the spill, and through it if need be. */
+  deleteAttempt(table: TraceTable, key: AttemptKey, behindSpill: boolean): Promise<void>;
   room(): Promise<void> | undefined;
   held(bytes: number): void;
   /** Keeps the sink from ending before this has. */
@@ -99,6 +110,11 @@ class Outstanding {
 
   get failed(): boolean {
     return this.#failed;
+  }
+
+  /** `spilled`: some of it is in the spill, and perhaps not in the database. */
+  get moment(): Moment {
+    return this.#moment;
   }
 
   /** Resolves when all have ended, however. */
@@ -169,7 +185,9 @@ export class TransactionAttempt implements Attempt {
       this.#checkCounts(record);
       const published = record.verdict !== "violated" || close.policy !== "enforce";
       this.#constants ??= this.#constantsOf(record.returnValue, record.failed);
-      const accepted = mode === "held" && published ? this.#submitHeld(this.#constants) : Promise.resolve();
+      const accepted = mode === "held" && published
+        ? this.#submitHeld(this.#constants)
+        : this.#sink.room() ?? Promise.resolve();
       this.#drop();
       const durable = this.#sink.track(this.#store(record, close, published, mode, this.#constants));
       durable.catch(() => {});
@@ -299,6 +317,11 @@ export class TransactionAttempt implements Attempt {
       await this.#deleteStored("superseded");
       throw new SupersededError(this.#key);
     }
+    if (result.moment === "spilled" && this.#sink.settleOn === "durable") {
+      throw new SinkClosedError(
+        `Cannot settle ${this.#key.transactionHash}: the sink ends, rows and record are spilled`,
+      );
+    }
     const { verdict } = record;
     const { network } = this.#key;
     const [structlogRows, aggregateRows] = [row.structlog_rows as number, row.agg_rows];
@@ -320,8 +343,9 @@ export class TransactionAttempt implements Attempt {
   }
 
   async #deleteStored(reason: "violated" | "aborted" | "superseded"): Promise<void> {
+    const behindSpill = this.#submitted.moment === "spilled";
     for (const table of this.#start.tables) {
-      if (this.#tables[table].rows > 0) await this.#sink.deleteAttempt(table, this.#key);
+      if (this.#tables[table].rows > 0) await this.#sink.deleteAttempt(table, this.#key, behindSpill);
     }
     const { network, transactionHash } = this.#key;
     emit({ kind: "attempt_deleted", network, transactionHash, reason });

@@ -18,7 +18,9 @@ type Verdict = "retry" | "data" | "setup";
 const VERDICTS: ReadonlyMap<number, Verdict> = new Map<number, Verdict>([
   // An outage or overload of the server, of its disk, its network, or of its coordination.
   [159, "retry"], // TIMEOUT_EXCEEDED
+  [173, "retry"], // CANNOT_ALLOCATE_MEMORY
   [198, "retry"], // DNS_ERROR
+  [201, "retry"], // QUOTA_EXCEEDED
   [202, "retry"], // TOO_MANY_SIMULTANEOUS_QUERIES
   [203, "retry"], // NO_FREE_CONNECTION
   [209, "retry"], // SOCKET_TIMEOUT
@@ -36,7 +38,9 @@ const VERDICTS: ReadonlyMap<number, Verdict> = new Map<number, Verdict>([
   [373, "retry"], // SESSION_IS_LOCKED
   [394, "retry"], // QUERY_WAS_CANCELLED
   [425, "retry"], // SYSTEM_ERROR
+  [439, "retry"], // CANNOT_SCHEDULE_TASK
   [999, "retry"], // KEEPER_EXCEPTION
+  [1000, "retry"], // POCO_EXCEPTION: what the server's network library threw
   // The data, or what we made of it.
   [3, "data"], // UNEXPECTED_END_OF_FILE
   [6, "data"], // CANNOT_PARSE_TEXT

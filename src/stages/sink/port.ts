@@ -188,6 +188,8 @@ export interface SpillPort {
   readonly backlogBytes: number;
   /** Resolves when nothing waits on disk. */
   drained(signal: AbortSignal): Promise<void>;
+  /** Resolves when nothing waits on disk, or storage cannot take it now. */
+  drainedOrAway(signal: AbortSignal): Promise<void>;
   /** Resolves when there is room on disk. */
   room(signal: AbortSignal): Promise<void>;
 }

@@ -19,6 +19,7 @@ import {
   type RowsItem,
   TransactionAttempt,
 } from "./attempt.ts";
+import { BlockMemory } from "./block_memory.ts";
 import { Endpoint } from "./endpoint.ts";
 import { SinkClosedError, StorageUnavailableError } from "./errors.ts";
 import type {
@@ -85,6 +86,7 @@ class BatchingSink implements Sink, AttemptSink {
   readonly #small: Batcher<SmallRows, void>;
   /** Ends direct tries at the deadline of {@linkcode drain}. */
   readonly #deadline = new AbortController();
+  readonly #memory: BlockMemory;
   readonly #tracked = new Set<Promise<unknown>>();
   #heldBytes = 0;
   #draining = false;
@@ -101,6 +103,7 @@ class BatchingSink implements Sink, AttemptSink {
     this.#environment = environment;
     const { retry, breaker } = options;
     const { now, random, scheduler } = environment;
+    this.#memory = new BlockMemory(options.inFlight);
     this.#endpoint = new Endpoint({ name: storage.endpoint, retry, breaker, now, random });
     const overflow = spill === undefined
       ? {}
@@ -120,6 +123,10 @@ class BatchingSink implements Sink, AttemptSink {
 
   get holdBytes(): number {
     return this.#options.holdBytes;
+  }
+
+  get settleOn(): SinkOptions["settleOn"] {
+    return this.#options.settleOn;
   }
 
   get inHand(): SinkInHand {
@@ -155,8 +162,9 @@ class BatchingSink implements Sink, AttemptSink {
     for (let room = this.room(); room !== undefined; room = this.room()) await unlessAborted(room, signal);
     if (this.#spill === undefined) return;
     // Claiming goes on through an outage only where the spill settles leases; what merely overflowed is drained first.
-    if (this.#options.settleOn === "spilled" && this.#endpoint.awayMs > 0) await this.#spill.room(signal);
+    if (this.#options.settleOn === "spilled") await this.#spill.drainedOrAway(signal);
     else await this.#spill.drained(signal);
+    await this.#spill.room(signal);
   }
 
   async drain(deadlineMs: number): Promise<void> {
@@ -190,11 +198,10 @@ class BatchingSink implements Sink, AttemptSink {
     return this.#records.submit(group, item, { rows: 1, bytes: RECORD_BYTES });
   }
 
-  async deleteAttempt(table: TraceTable, key: AttemptKey): Promise<void> {
-    await this.#direct(
-      (signal) => this.#storage.deleteAttempts(table, [key], signal),
-      () => [{ kind: "delete", table, attempts: [key] }],
-    );
+  async deleteAttempt(table: TraceTable, key: AttemptKey, behindSpill: boolean): Promise<void> {
+    const instead = (): SpillOperation[] => [{ kind: "delete", table, attempts: [key] }];
+    if (behindSpill && this.#spill !== undefined) await this.#append(instead(), this.#spill);
+    else await this.#direct((signal) => this.#storage.deleteAttempts(table, [key], signal), instead);
   }
 
   room(): Promise<void> | undefined {
@@ -223,15 +230,16 @@ class BatchingSink implements Sink, AttemptSink {
 
   /** `left`: to be called when the rows are no longer in memory. */
   async #storeRows(rows: Batch<RowsItem>, left: () => void): Promise<Moment> {
-    for (const { opening } of rows.items) await opening?.stored;
-    const block = encodeRows(rows);
-    const attempts = attemptsOf(rows.items);
+    const items = await openedItems(rows.items);
+    const block = encodeRows(items, this.#memory);
+    const attempts = attemptsOf(items);
     const startedMs = this.#environment.now();
     const moment = await this.#direct(
       (signal) => this.#storage.insert(block, signal),
       () => [{ kind: "insert", block, attempts }],
       left,
     );
+    this.#memory.giveBack(block.bytes);
     if (moment === "durable") this.#inserted(block, startedMs, rows.reason);
     return moment;
   }
@@ -244,7 +252,7 @@ class BatchingSink implements Sink, AttemptSink {
       const block = executionTransactionTraceTable.encode([opening.row]);
       operations.push({ kind: "record", block, attempts: [opening.key] });
     }
-    operations.push({ kind: "insert", block: encodeRows(rows), attempts: attemptsOf(rows.items) });
+    operations.push({ kind: "insert", block: encodeRows(rows.items), attempts: attemptsOf(rows.items) });
     const left = Promise.withResolvers<void>();
     const durable = this.#append(operations, spill, left.resolve);
     durable.then(() => left.resolve(), left.reject);
@@ -267,8 +275,7 @@ class BatchingSink implements Sink, AttemptSink {
       }, () => recordOperations(ahead));
     }
     if (behind.length > 0 && this.#spill !== undefined) {
-      await this.#append(recordOperations(behind), this.#spill, () => {});
-      moment = "spilled";
+      if (await this.#append(recordOperations(behind), this.#spill) === "spilled") moment = "spilled";
     }
     return { moment, superseded };
   }
@@ -333,15 +340,25 @@ class BatchingSink implements Sink, AttemptSink {
     }
   }
 
-  /** In order; resolves at the moment that settles. */
-  async #append(operations: readonly SpillOperation[], spill: SpillPort, left: () => void): Promise<Moment> {
+  /** In order; resolves at the moment that settles, or with `spilled` when the sink has to end before that. */
+  async #append(
+    operations: readonly SpillOperation[],
+    spill: SpillPort,
+    left: () => void = () => {},
+  ): Promise<Moment> {
     const appended = operations.map((operation) => spill.append(operation));
     for (const { durable } of appended) durable.catch(() => {});
     await Promise.all(appended.map(({ spilled }) => spilled));
     left();
     if (this.#options.settleOn === "spilled") return "spilled";
-    await unlessAborted(Promise.all(appended.map(({ durable }) => durable)), this.#deadline.signal);
-    return "durable";
+    const { signal } = this.#deadline;
+    try {
+      await unlessAborted(Promise.all(appended.map(({ durable }) => durable)), signal);
+      return "durable";
+    } catch (error) {
+      if (error === signal.reason) return "spilled";
+      throw error;
+    }
   }
 }
 
@@ -362,16 +379,27 @@ function weigh(segments: readonly Segment[]): { rows: number; bytes: number } {
   return { rows, bytes };
 }
 
-/** One block of a batch; what came of one attempt lies together. */
-function encodeRows(rows: Batch<RowsItem>): NativeBlock {
+/** Without the rows whose `open` record could not be stored: their attempt has failed by that, the others go on. */
+async function openedItems(items: readonly RowsItem[]): Promise<readonly RowsItem[]> {
+  const openings = await Promise.allSettled(items.map(({ opening }) => opening?.stored));
+  const opened = items.filter((_, i) => openings[i]!.status === "fulfilled");
+  for (const opening of openings) if (opened.length === 0 && opening.status === "rejected") throw opening.reason;
+  return opened;
+}
+
+/** One block of these rows; what came of one attempt lies together. */
+function encodeRows(items: readonly RowsItem[], memory?: BlockMemory): NativeBlock {
   const parts = new Map<TransactionConstants, Segment[]>();
-  for (const { constants, segments } of rows.items) {
+  for (const { constants, segments } of items) {
     const known = parts.get(constants);
     if (known === undefined) parts.set(constants, [...segments]);
     else known.push(...segments);
   }
-  const { table } = rows.items[0]!;
-  return ENCODERS[table].block([...parts].map(([constants, segments]) => ({ constants, segments })));
+  const { table } = items[0]!;
+  return ENCODERS[table].block(
+    [...parts].map(([constants, segments]) => ({ constants, segments })),
+    memory === undefined ? {} : { allocate: (bytes) => memory.take(bytes) },
+  );
 }
 
 function encodeRecords(items: readonly RecordItem[]): NativeBlock {

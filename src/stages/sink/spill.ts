@@ -5,7 +5,7 @@
 import { PipelineError } from "../../errors.ts";
 import { emit } from "../../telemetry/emit.ts";
 import { Endpoint, pause } from "./endpoint.ts";
-import { SinkClosedError, SpillFormatError, SpillFullError } from "./errors.ts";
+import { SinkClosedError, SpillFormatError, SpillFullError, StorageUnavailableError } from "./errors.ts";
 import type { BreakerOptions, RetryOptions, Spilled, SpillOperation, SpillPort, Storage } from "./port.ts";
 import { replay } from "./replay.ts";
 import { encodeRecord, MAGIC } from "./spill_format.ts";
@@ -102,6 +102,8 @@ class DirectorySpill implements Spill {
   #replayed = 0;
   #backlogBytes = 0;
   #full: string | undefined;
+  /** The last try of the replay met an outage. */
+  #away = false;
   #changes = Promise.withResolvers<void>();
 
   constructor(
@@ -152,7 +154,11 @@ class DirectorySpill implements Spill {
   }
 
   async drained(signal: AbortSignal): Promise<void> {
-    while (this.#segments.length > 0 || this.#writing !== undefined) await this.#changed(signal);
+    while (!this.#empty) await this.#changed(signal);
+  }
+
+  async drainedOrAway(signal: AbortSignal): Promise<void> {
+    while (!this.#empty && !this.#away) await this.#changed(signal);
   }
 
   async room(signal: AbortSignal): Promise<void> {
@@ -174,6 +180,10 @@ class DirectorySpill implements Spill {
     for (const append of this.#owners.values()) append.durable.reject(this.#closing.signal.reason);
     this.#file?.close();
     this.#lock.close();
+  }
+
+  get #empty(): boolean {
+    return this.#segments.length === 0 && this.#writing === undefined;
   }
 
   // Writing.
@@ -350,12 +360,25 @@ class DirectorySpill implements Spill {
   async #patiently(operation: SpillOperation, signal: AbortSignal): Promise<void> {
     for (;;) {
       try {
-        return await this.#endpoint.run((limited) => replay(operation, this.#storage, limited), signal);
+        return await this.#endpoint.run((limited) => this.#replayOnce(operation, limited), signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof PipelineError) || error.disposition !== "fatal") throw error;
         await pause(this.#options.recheckMs, signal);
       }
+    }
+  }
+
+  async #replayOnce(operation: SpillOperation, signal: AbortSignal): Promise<void> {
+    const wasAway = this.#away;
+    try {
+      await replay(operation, this.#storage, signal);
+      this.#away = false;
+    } catch (error) {
+      this.#away = error instanceof StorageUnavailableError;
+      throw error;
+    } finally {
+      if (this.#away !== wasAway) this.#told();
     }
   }
 

@@ -55,6 +55,10 @@ class ListSpill implements SpillPort {
     return Promise.resolve();
   }
 
+  drainedOrAway(): Promise<void> {
+    return this.drained();
+  }
+
   room(): Promise<void> {
     return Promise.resolve();
   }
@@ -249,6 +253,17 @@ Deno.test("the first delivery of a transaction without a record looks for no sur
   assert.equal(storage.calls.some((call) => call.startsWith("surplus")), false);
 });
 
+Deno.test("rows that share a batch with those of an attempt that was overtaken are stored", async () => {
+  const { storage, sink } = open({ holdBytes: 10_000 });
+  await (await trace(sink, 0, { rows: 2, start: { rowVersion: 20 } })).durable;
+  using _lane = sink.expect();
+  const late = trace(sink, 0, { rows: 900, start: { rowVersion: 10, tables: ["structlog"] } });
+  const other = trace(sink, 1, { rows: 5, start: { tables: ["structlog"] } });
+  await assert.rejects((await late).durable, SupersededError);
+  assert.equal((await (await other).durable).structlogRows, 5);
+  assert.deepEqual(versions(storage, structlogTable.name).toSorted(), [10, 10, 10, 10, 10, 20, 20]);
+});
+
 Deno.test("an attempt that a newer record overtook stores nothing and says so", async () => {
   const { storage, sink } = open();
   await (await trace(sink, 0, { rows: 2, start: { rowVersion: 20 } })).durable;
@@ -326,6 +341,20 @@ Deno.test("settleOn spilled settles on the fsync, and the record follows the row
   assert.equal(storage.memory.final(RECORDS).length, 0);
 });
 
+Deno.test("settleOn spilled removes a violated trace behind its rows that are in the spill", async () => {
+  const spill = new ListSpill();
+  const { storage, sink } = open({ spillAfterMs: 0, settleOn: "spilled", holdBytes: 10_000 }, spill);
+  let away = true;
+  storage.decide = () => away ? OUTAGE : "done";
+  const attempt = sink.open(attemptStart(0, { tables: ["structlog"] }));
+  attempt.structlogs(structlogs(0, 500), OPERATIONS);
+  await spill.count(2);
+  away = false;
+  assert.equal((await attempt.finish(proof(500, 2, VIOLATED), CLOSE).durable).settled, "spilled");
+  assert.deepEqual(spill.operations.map(({ kind }) => kind), ["record", "insert", "delete", "record"]);
+  assert.equal(storage.calls.some((call) => call.startsWith("delete")), false);
+});
+
 Deno.test("a reply that has begun overflows to the spill at its own pace while storage stands still", async () => {
   const spill = new ListSpill();
   const { storage, sink } = open({ holdBytes: 10_000, memoryBytes: 60_000, bytes: 20_000, rows: 200 }, spill);
@@ -379,7 +408,7 @@ Deno.test("drain spills what cannot be flushed within its deadline", async () =>
   const { durable } = await trace(sink, 0, { start: { tables: ["structlog"] } });
   await sink.drain(20);
   await assert.rejects(durable, SinkClosedError);
-  assert.deepEqual(spill.operations.map(({ kind }) => kind), ["insert"]);
+  assert.deepEqual(spill.operations.map(({ kind }) => kind), ["insert", "surplus", "record"]);
 });
 
 Deno.test("rows of small tables share an insert and are durable when it resolves", async () => {

@@ -136,6 +136,31 @@ Deno.test("the spill waits for storage, and takes more meanwhile", async () => {
   assert.deepEqual(stored(place.storage).length, 6);
 });
 
+Deno.test("drainedOrAway() waits for a replay that goes on, and not for one that cannot", async () => {
+  await using place = await Place.make();
+  await using spill = await place.open();
+  const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  place.storage.decide = (call) => {
+    if (call !== "orphaned") return "done";
+    asked.resolve();
+    return { wait: answer.promise };
+  };
+  spill.start();
+  await spill.append(insert(0)).spilled;
+  await asked.promise;
+  let passed = false;
+  const claim = spill.drainedOrAway(SIGNAL).then(() => passed = true);
+  await Promise.resolve();
+  assert.equal(passed, false);
+  place.storage.decide = () => ({ fail: new StorageUnavailableError("away") });
+  answer.resolve();
+  await claim;
+  assert.ok(spill.backlogBytes > 0);
+  place.storage.decide = () => "done";
+  await spill.drained(SIGNAL);
+  await spill.drainedOrAway(SIGNAL);
+});
+
 Deno.test("a torn tail is cut: every proper prefix of a segment replays whole records only", async () => {
   await using place = await Place.make();
   {
