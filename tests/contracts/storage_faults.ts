@@ -3,8 +3,8 @@
  * was acknowledged is written down, and compared with what the engine shows in the end.
  */
 import assert from "node:assert/strict";
+import { PipelineError } from "../../src/errors.ts";
 import { executionTransactionTraceTable } from "../../src/stages/encode/execution_transaction_trace.ts";
-import type { NativeBlock } from "../../src/stages/encode/port.ts";
 import { structlogTable } from "../../src/stages/encode/structlog.ts";
 import { structlogAggTable } from "../../src/stages/encode/structlog_agg.ts";
 import { migrations } from "../../src/stages/sink/schema.ts";
@@ -42,32 +42,41 @@ export async function engineWithTables(): Promise<TestEngine & { readonly addres
   return Object.assign(fresh, { address: { url, database, user, password } });
 }
 
-/** A spill in a directory of its own. */
-export async function spillFor(storage: Storage): Promise<{ readonly spill: Spill } & AsyncDisposable> {
-  const directory = await Deno.makeTempDir({ prefix: "spill-" });
+/** A spill in a directory. */
+async function spillIn(directory: string, storage: Storage): Promise<Spill> {
   const { retry, breaker } = FAULT_OPTIONS;
   const spill = await openSpill(
-    { directory, maxBytes: 4e9, segmentBytes: 16_000_000, recheckMs: 50, retry, breaker },
+    { directory, maxBytes: 4e9, segmentBytes: 500_000, recheckMs: 50, retry, breaker },
     storage,
   );
   spill.start();
-  return {
-    spill,
-    async [Symbol.asyncDispose]() {
-      await spill[Symbol.asyncDispose]();
-      await Deno.remove(directory, { recursive: true });
-    },
-  };
+  return spill;
 }
 
-/** What a writer was told, by transaction. */
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Generous: a machine may be slow, and only a defect never comes to it. */
+const WITHIN_MS = 120_000;
+
+/** Waits until `holds` does, looking as often as timers allow. */
+async function until(what: string, holds: () => boolean): Promise<void> {
+  const end = performance.now() + WITHIN_MS;
+  while (!holds()) {
+    assert.ok(performance.now() < end, `Cannot wait longer for ${what}`);
+    await pause(1);
+  }
+}
+
+/** What writers were told, by transaction. */
 export class Acknowledged {
   readonly rows = new Map<string, number>();
-  structlogs = 0;
+  /** Transactions that were given back, and delivered again. */
+  released = 0;
 
   add(index: number, rows: number): void {
     this.rows.set(hash(1000 + index), rows);
-    this.structlogs += rows;
   }
 }
 
@@ -77,7 +86,8 @@ function rowsOf(index: number): number {
 }
 
 /**
- * One lane: transactions `first`, `first + step`, … until `stop` says so, each waited for until it is accepted.
+ * One lane: transactions `first`, `first + step`, … until `stop` says so, each waited for until it is accepted. What is
+ * given back is delivered again with the next version, as a queue does.
  *
  * @returns when everything it submitted is durable.
  */
@@ -88,21 +98,36 @@ export async function writer(
   stop: () => boolean,
   acknowledged: Acknowledged,
 ): Promise<void> {
-  const durable: Promise<void>[] = [];
-  for (let index = first; !stop(); index += step) {
+  const durable = new Set<Promise<void>>();
+  let failure: unknown;
+  const deliver = async (index: number, rowVersion: number): Promise<void> => {
     await sink.ready(new AbortController().signal);
     const rows = rowsOf(index);
-    const attempt = sink.open(attemptStart(index));
+    const attempt = sink.open(attemptStart(index, { rowVersion, firstDelivery: rowVersion === 1 }));
     for (let from = 0; from < rows; from += 100) {
       attempt.structlogs(structlogs(from, Math.min(rows, from + 100)), OPERATIONS);
     }
     attempt.frames(frameColumns([frameRow(""), frameRow("OP1")], [...OPERATIONS]), OPERATIONS);
     const submission = attempt.finish(proof(rows, 2), CLOSE);
-    durable.push(submission.durable.then(() => acknowledged.add(index, rows)));
-    await submission.accepted;
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    const stored = submission.durable.then(
+      () => acknowledged.add(index, rows),
+      async (error) => {
+        if (!(error instanceof PipelineError && error.release)) throw error;
+        acknowledged.released++;
+        await deliver(index, rowVersion + 1);
+      },
+    ).catch((error) => {
+      failure ??= error;
+    }).finally(() => durable.delete(stored));
+    durable.add(stored);
+    await submission.accepted.catch(() => {});
+  };
+  for (let index = first; !stop() && failure === undefined; index += step) {
+    await deliver(index, 1);
+    await pause(2);
   }
-  await Promise.all(durable);
+  while (durable.size > 0) await Promise.all(durable);
+  if (failure !== undefined) throw failure;
 }
 
 /** Everything acknowledged is there exactly: rows, aggregate rows and records, and nothing is there twice. */
@@ -130,23 +155,27 @@ export async function assertExact(address: Address, acknowledged: Acknowledged):
   );
 }
 
-/** `kills` times: the engine is killed under two writers, and comes back. */
-export async function killedEngine(kills: number, betweenMs: number): Promise<Acknowledged> {
+/** `kills` times: the engine is killed while two writers insert, and comes back. */
+export async function killedEngine(kills: number): Promise<Acknowledged> {
   await using fresh = await engineWithTables();
   const acknowledged = new Acknowledged();
   let stop = false;
-  const writers = [0, 1].map((lane) => {
-    const sink = openSink({ ...FAULT_OPTIONS, spillAfterMs: 1e9 }, clickHouseAt(fresh.address, 5_000));
-    return writer(sink, lane, 2, () => stop, acknowledged);
-  });
+  const sinks = [0, 1].map(() =>
+    openSink({ ...FAULT_OPTIONS, spillAfterMs: 1e9 }, clickHouseAt(fresh.address, 10_000))
+  );
+  const writers = Promise.all(sinks.map((sink, lane) => writer(sink, lane, 2, () => stop, acknowledged)));
+  writers.catch(() => {});
   for (let kill = 0; kill < kills; kill++) {
-    await new Promise((resolve) => setTimeout(resolve, betweenMs * (0.5 + Math.random())));
+    const before = acknowledged.rows.size;
+    await until("acknowledgements", () => acknowledged.rows.size > before);
+    await pause(100 * Math.random());
+    await until("an insert", () => sinks.some((sink) => sink.inHand.insertsInFlight > 0));
     Deno.kill(fresh.engine.pid, "SIGKILL");
     await fresh.engine.exited;
     await fresh.engine.restart();
   }
   stop = true;
-  await Promise.all(writers);
+  await writers;
   await assertExact(fresh.address, acknowledged);
   return acknowledged;
 }
@@ -157,116 +186,105 @@ export interface Absence {
   readonly breaker: readonly string[];
   readonly mostBytes: number;
   readonly spilledBytes: number;
+  /** How often the spill's disk became full. */
+  readonly full: number;
 }
 
-/** The engine is away for `awayMs` under two writers of one sink. */
-export async function absentEngine(awayMs: number, options: Partial<SinkOptions>): Promise<Absence> {
+/** The spill's directory, of whatever size. */
+export interface SpillDisk extends AsyncDisposable {
+  readonly path: string;
+  /** Somebody makes room on it. */
+  free(): void;
+}
+
+/** A directory on a disk that is large enough. */
+export async function largeDisk(): Promise<SpillDisk> {
+  const path = await Deno.makeTempDir({ prefix: "spill-" });
+  return {
+    path,
+    free() {},
+    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
+  };
+}
+
+/** A disk of `bytes`: a file system of its own where this process may mount one, otherwise writes that fail beyond them. */
+export async function smallDisk(bytes: number): Promise<SpillDisk> {
+  const large = await largeDisk();
+  if (await succeeds("mount", ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", large.path])) {
+    return {
+      ...large,
+      async [Symbol.asyncDispose]() {
+        assert.ok(await succeeds("umount", [large.path]));
+        await large[Symbol.asyncDispose]();
+      },
+    };
+  }
+  const write = Deno.FsFile.prototype.write;
+  let left = bytes;
+  Deno.FsFile.prototype.write = async function (piece) {
+    if (left < piece.length) throw new Error("No space left on device (os error 28)");
+    left -= piece.length;
+    return await write.call(this, piece);
+  };
+  return {
+    path: large.path,
+    free: () => void (left = Infinity),
+    async [Symbol.asyncDispose]() {
+      Deno.FsFile.prototype.write = write;
+      await large[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function succeeds(command: string, args: readonly string[]): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command(command, { args: [...args], stdout: "null", stderr: "null" }).output();
+    return success;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The engine is away under two writers of one sink, for `awayMs` and until `seen` says that enough has been seen.
+ *
+ * @param disk Where the spill is.
+ */
+export async function absentEngine(
+  awayMs: number,
+  options: Partial<SinkOptions>,
+  disk: SpillDisk,
+  seen: (absence: Omit<Absence, "acknowledged">) => boolean,
+): Promise<Absence> {
   await using fresh = await engineWithTables();
-  const storage = clickHouseAt(fresh.address, 5_000);
-  await using spilling = await spillFor(storage);
+  const storage = clickHouseAt(fresh.address, 10_000);
+  await using spill = await spillIn(disk.path, storage);
   const acknowledged = new Acknowledged();
-  const breaker: string[] = [];
-  let mostBytes = 0;
-  let spilledBytes = 0;
+  const absence = { breaker: [] as string[], mostBytes: 0, spilledBytes: 0, full: 0 };
   using _reader = subscribe((event: PipelineEvent) => {
-    if (event.kind === "storage_breaker_changed" && event.endpoint === "clickhouse") breaker.push(event.state);
-    if (event.kind === "spill_appended") spilledBytes += event.bytes;
+    if (event.kind === "storage_breaker_changed" && event.endpoint === "clickhouse") absence.breaker.push(event.state);
+    if (event.kind === "spill_appended") absence.spilledBytes += event.bytes;
+    if (event.kind === "spill_full") absence.full++;
   });
-  const sink = openSink({ ...FAULT_OPTIONS, ...options }, storage, spilling.spill);
-  const watch = setInterval(() => {
-    mostBytes = Math.max(mostBytes, sink.inHand.acceptedBytes + sink.inHand.heldBytes);
-  }, 5);
+  const sink = openSink({ ...FAULT_OPTIONS, ...options }, storage, spill);
   let stop = false;
-  const writers = [0, 1].map((lane) => writer(sink, lane, 2, () => stop, acknowledged));
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  const look = () => {
+    absence.mostBytes = Math.max(absence.mostBytes, sink.inHand.acceptedBytes + sink.inHand.heldBytes);
+    return stop;
+  };
+  const writers = Promise.all([0, 1].map((lane) => writer(sink, lane, 2, look, acknowledged)));
+  writers.catch(() => {});
+  await until("acknowledgements", () => acknowledged.rows.size > 20);
   await fresh.engine.stop();
-  await new Promise((resolve) => setTimeout(resolve, awayMs));
+  await pause(awayMs);
+  await until("what the absence brings", () => seen(absence));
+  const before = acknowledged.rows.size;
+  disk.free();
   await fresh.engine.restart();
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await until("acknowledgements", () => acknowledged.rows.size > before);
   stop = true;
-  await Promise.all(writers);
-  await spilling.spill.drained(new AbortController().signal);
-  clearInterval(watch);
+  await writers;
+  await spill.drained(new AbortController().signal);
   await assertExact(fresh.address, acknowledged);
-  return { acknowledged, breaker, mostBytes, spilledBytes };
-}
-
-/** Storage that takes no more than `rowsPerSecond`. */
-export class SlowStorage implements Storage {
-  readonly endpoint = "slow";
-  readonly #inner: Storage;
-  readonly #rowsPerSecond: number;
-  #freeAtMs = 0;
-
-  constructor(inner: Storage, rowsPerSecond: number) {
-    this.#inner = inner;
-    this.#rowsPerSecond = rowsPerSecond;
-  }
-
-  async insert(block: NativeBlock, signal: AbortSignal): Promise<void> {
-    const now = performance.now();
-    this.#freeAtMs = Math.max(this.#freeAtMs, now) + (block.rows / this.#rowsPerSecond) * 1000;
-    const waitMs = this.#freeAtMs - now;
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
-    await this.#inner.insert(block, signal);
-  }
-
-  deleteAttempts: Storage["deleteAttempts"] = (...args) => this.#inner.deleteAttempts(...args);
-  deleteSurplus: Storage["deleteSurplus"] = (...args) => this.#inner.deleteSurplus(...args);
-  records: Storage["records"] = (...args) => this.#inner.records(...args);
-  orphaned: Storage["orphaned"] = (...args) => this.#inner.orphaned(...args);
-  ping: Storage["ping"] = (...args) => this.#inner.ping(...args);
-  close: Storage["close"] = () => this.#inner.close();
-}
-
-/** What came of one reply of many structlogs through a storage ten times as slow. */
-export interface LongReply {
-  /** From the first row to the last one handed over. */
-  readonly readMs: number;
-  readonly storedMs: number;
-  readonly mostBytes: number;
-  readonly spilledBytes: number;
-  /** Claims let through while the overflow was not drained. */
-  readonly claimedEarly: boolean;
-}
-
-/** A reply of `rows` structlogs, read as fast as it comes, through storage that needs ten times as long. */
-export async function longReply(rows: number, readRowsPerSecond: number): Promise<LongReply> {
-  await using fresh = await engineWithTables();
-  const storage = new SlowStorage(clickHouseAt(fresh.address), readRowsPerSecond / 10);
-  await using spilling = await spillFor(storage);
-  let spilledBytes = 0;
-  using _reader = subscribe((event) => {
-    if (event.kind === "spill_appended") spilledBytes += event.bytes;
-  });
-  const sink = openSink(FAULT_OPTIONS, storage, spilling.spill);
-  const attempt = sink.open(attemptStart(0, { tables: ["structlog"] }));
-  const startedMs = performance.now();
-  let mostBytes = 0;
-  const chunk = 5_000;
-  for (let from = 0; from < rows; from += chunk) {
-    attempt.structlogs(structlogs(from, Math.min(rows, from + chunk)), OPERATIONS);
-    await attempt.room();
-    mostBytes = Math.max(mostBytes, sink.inHand.acceptedBytes + sink.inHand.heldBytes);
-    const dueMs = startedMs + ((from + chunk) / readRowsPerSecond) * 1000;
-    if (dueMs > performance.now()) await new Promise((resolve) => setTimeout(resolve, dueMs - performance.now()));
-  }
-  const readMs = performance.now() - startedMs;
-  const { durable } = attempt.finish(proof(rows, 2), CLOSE);
-  let drained = false;
-  const claim = sink.ready(new AbortController().signal).then(() => drained = spilling.spill.backlogBytes === 0);
-  await durable;
-  await claim;
-  const storedMs = performance.now() - startedMs;
-  const [counted] = await rowsAt(
-    fresh.address,
-    `SELECT count() AS rows, uniqExact(index) AS indexes FROM ${structlogTable.name} FINAL`,
-  );
-  assert.deepEqual([counted!.rows, counted!.indexes], [rows, rows]);
-  const records = await rowsAt(
-    fresh.address,
-    `SELECT verdict, structlog_rows FROM ${executionTransactionTraceTable.name} FINAL`,
-  );
-  assert.deepEqual(records, [{ verdict: "proved", structlog_rows: rows }]);
-  return { readMs, storedMs, mostBytes, spilledBytes, claimedEarly: !drained };
+  return { acknowledged, ...absence };
 }

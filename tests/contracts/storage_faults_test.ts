@@ -12,37 +12,39 @@ import {
   assertExact,
   FAULT_OPTIONS,
   killedEngine,
-  longReply,
+  largeDisk,
+  smallDisk,
   writer,
 } from "./storage_faults.ts";
 
-Deno.test("a killed engine loses nothing that was acknowledged, and shows every row once", async () => {
-  const acknowledged = await killedEngine(10, 300);
-  assert.ok(acknowledged.rows.size > 50, `${acknowledged.rows.size} transactions`);
+Deno.test("an engine killed 10 times mid-insert loses nothing that was acknowledged, and shows every row once", async () => {
+  const acknowledged = await killedEngine(10);
+  assert.ok(acknowledged.rows.size >= 10, `${acknowledged.rows.size} transactions`);
 });
 
 Deno.test("an absent engine stops claims, not memory: the breaker opens and closes, nothing is lost", async () => {
-  const { acknowledged, breaker, mostBytes, spilledBytes } = await absentEngine(5_000, { settleOn: "durable" });
-  assert.ok(acknowledged.rows.size > 50, `${acknowledged.rows.size} transactions`);
-  assert.equal(breaker[0], "open");
+  await using disk = await largeDisk();
+  const { breaker, mostBytes } = await absentEngine(
+    500,
+    { settleOn: "durable" },
+    disk,
+    ({ breaker, spilledBytes }) => breaker[0] === "open" && spilledBytes > 0,
+  );
   assert.equal(breaker.at(-1), "closed");
   assert.ok(mostBytes <= FAULT_OPTIONS.memoryBytes + 2 * FAULT_OPTIONS.holdBytes, `${mostBytes} bytes`);
-  assert.ok(spilledBytes > 0);
 });
 
 Deno.test("settleOn spilled goes on through an absence, and everything is replayed", async () => {
-  const { acknowledged, spilledBytes } = await absentEngine(5_000, { settleOn: "spilled", memoryBytes: 2_000_000 });
-  assert.ok(acknowledged.rows.size > 200, `${acknowledged.rows.size} transactions`);
-  assert.ok(spilledBytes > 0);
+  await using disk = await largeDisk();
+  const options = { settleOn: "spilled", memoryBytes: 2_000_000 } as const;
+  await absentEngine(500, options, disk, ({ spilledBytes }) => spilledBytes > 2 * options.memoryBytes);
 });
 
-Deno.test("a reply ten times as fast as the inserts is read at its own pace and stored whole", async () => {
-  const rows = 1_000_000;
-  const { readMs, storedMs, mostBytes, spilledBytes, claimedEarly } = await longReply(rows, 400_000);
-  assert.ok(storedMs > 2 * readMs, `read in ${readMs} ms, stored in ${storedMs} ms`);
-  assert.ok(spilledBytes > FAULT_OPTIONS.memoryBytes, `${spilledBytes} bytes spilled`);
-  assert.ok(mostBytes <= FAULT_OPTIONS.memoryBytes + 2 * FAULT_OPTIONS.bytes, `${mostBytes} bytes in memory`);
-  assert.equal(claimedEarly, false);
+Deno.test("a full disk under the spill stops claims, and loses nothing", async () => {
+  await using disk = await smallDisk(1_000_000);
+  const { acknowledged, full } = await absentEngine(0, { settleOn: "spilled" }, disk, ({ full }) => full > 0);
+  assert.ok(full > 0);
+  assert.ok(acknowledged.released > 0, "what did not fit was given back");
 });
 
 Deno.test("an answer that is cut off after the commit leaves exactly the rows", async () => {
