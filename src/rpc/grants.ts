@@ -41,11 +41,15 @@ export interface GrantsContext {
   readonly nodes: readonly PoolNode[];
   readonly clock: Clock;
   readonly random: () => number;
-  /** Something about capacity changed. */
+  /** A slot was taken or is free again. */
+  readonly slotChanged: () => void;
+  /** A node can do more or less than before. */
   readonly changed: () => void;
   /** The node must be probed anew before it is used again. */
   readonly refused: (node: PoolNode, failure: Failure) => void;
   readonly renew: (view: NodeView) => void;
+  /** A lease waits that no node can serve now. */
+  readonly starved: () => void;
 }
 
 /** A lease with the inside that the pool needs. */
@@ -69,6 +73,7 @@ export class Grants {
   readonly #silent = new Map<PoolNode, number>();
   #wake: { readonly atMs: number; readonly timer: Disposable } | undefined;
   #stopped: Error | undefined;
+  #starving = false;
   #drained: (() => void) | undefined;
 
   constructor(context: GrantsContext) {
@@ -84,6 +89,11 @@ export class Grants {
 
   get inFlight(): number {
     return this.#leases.size;
+  }
+
+  /** Whether a lease waits that no node could serve when it was last looked at. */
+  get starving(): boolean {
+    return this.#starving;
   }
 
   waiting(priority: LeaseAsk["priority"]): number {
@@ -114,6 +124,7 @@ export class Grants {
   dispatch(): void {
     this.#wake?.timer[Symbol.dispose]();
     this.#wake = undefined;
+    this.#starving = false;
     if (this.#waiting.size === 0) return;
     let wakeAtMs = Infinity;
     const full = new Set<string>();
@@ -130,7 +141,8 @@ export class Grants {
         waiter.resolve(this.#grant(ask, choice.node, choice.moved, waiter.sinceMs, now));
         return true;
       }
-      if (kind !== undefined && choice.kind === "busy") full.add(kind);
+      if (choice.kind === "none") this.#starving = true;
+      else if (kind !== undefined) full.add(kind);
       wakeAtMs = Math.min(wakeAtMs, choice.kind === "busy" ? choice.atMs : choice.retryAtMs);
       return false;
     });
@@ -194,6 +206,10 @@ export class Grants {
       displaced.reject(this.#shed(displaced.ask, "queue_full"));
     }
     const choice = this.chooser.choose(ask, now);
+    if (choice.kind === "none" && !this.#starving) {
+      this.#starving = true;
+      this.#context.starved();
+    }
     this.#wakeAt(choice.kind === "busy" ? choice.atMs : choice.kind === "none" ? choice.retryAtMs : now);
     return promise;
   }
@@ -259,7 +275,8 @@ export class Grants {
       node.traceBytesInFlight -= bytes;
       this.#learn(lease, outcome, full);
       this.dispatch();
-      this.#context.changed();
+      if (outcome.kind === "ok" || outcome.kind === "cancelled") this.#context.slotChanged();
+      else this.#context.changed();
       if (this.#leases.size === 0) this.#drained?.();
     });
     this.#leases.add(lease);
@@ -271,7 +288,7 @@ export class Grants {
       priority: ask.priority,
       waitMs: now - sinceMs,
     });
-    this.#context.changed();
+    this.#context.slotChanged();
     return lease;
   }
 

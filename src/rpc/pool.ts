@@ -105,9 +105,11 @@ class Pool implements NodePool {
       nodes,
       clock,
       random,
+      slotChanged: () => this.#tellCapacity(),
       changed,
       refused: (node, failure) => this.#upkeep.refused(node, failure),
       renew: (view) => transport.renew(view),
+      starved: () => this.#upkeep.seekLife(),
     });
     const grants = this.#grants;
     const sender = new Sender(transport);
@@ -271,7 +273,11 @@ class Pool implements NodePool {
   #changed(): void {
     if (this.#closed) return;
     this.#upkeep.changed();
-    if (!this.#capacity.watched) return;
+    this.#tellCapacity();
+  }
+
+  #tellCapacity(): void {
+    if (this.#closed || !this.#capacity.watched) return;
     for (const callClass of CALL_CLASSES) {
       const before = this.#told.get(callClass);
       const now = this.#capacityNow(callClass);

@@ -92,7 +92,16 @@ export class Upkeep {
     const lacking = this.#context.options.classes.filter((callClass) => this.#judge(callClass, now));
     if (lacking.length > 0) this.#settleWrongChains();
     else for (const waiting of this.#waiting) waiting.resolve();
-    if (this.#outages.size > 0 && this.#liveness === undefined) this.#lookForLife();
+    this.seekLife();
+  }
+
+  /** Looks for a node's return while a class has none, or a call waits that no node can take. */
+  seekLife(): void {
+    if (this.#liveness === undefined && !this.#context.signal.aborted && this.#isLacking()) this.#lookForLife();
+  }
+
+  #isLacking(): boolean {
+    return this.#outages.size > 0 || (this.#context.grants.starving && this.#context.nodes.some(isOpen));
   }
 
   /** A breaker moved. */
@@ -163,43 +172,55 @@ export class Upkeep {
   async #admit(node: PoolNode): Promise<void> {
     const { clock, signal } = this.#context;
     this.#admitting.add(node);
+    let steps = this.#introduction(node);
+    let waitMs = RETRY_MS;
     try {
-      for (
-        let waitMs = RETRY_MS;
-        !node.probed && node.wrongChain === undefined;
-        waitMs = Math.min(RETRY_MAX_MS, waitMs * 2)
-      ) {
+      while (!node.probed && node.wrongChain === undefined) {
+        const before = steps.length;
         try {
-          await this.#introduce(node);
+          // What a node has answered it is not asked again: one that fails now and then joins all the same.
+          for (; steps.length > 0; steps = steps.slice(1)) await steps[0]!();
           node.probed = true;
           node.probeFailure = "";
         } catch (error) {
           if (error instanceof WrongChain) node.wrongChain = error.message;
           else if (error instanceof RpcFailure) node.probeFailure = error.failure.reason;
           else throw error;
+          // After a silence it may be another node.
+          if (error instanceof RpcFailure && error.failure.connection) steps = this.#introduction(node);
         }
         this.#context.changed();
         if (node.probed || node.wrongChain !== undefined) return;
+        if (steps.length < before) waitMs = RETRY_MS;
         await pause(clock, this.#outages.size > 0 ? Math.min(waitMs, LIVENESS_MS) : waitMs, signal);
+        waitMs = Math.min(RETRY_MAX_MS, waitMs * 2);
       }
     } finally {
       this.#admitting.delete(node);
     }
   }
 
-  async #introduce(node: PoolNode): Promise<void> {
+  /** What a node is asked before it is used. */
+  #introduction(node: PoolNode): readonly (() => Promise<void>)[] {
     const { options, seen } = this.#context;
-    const { caFile } = node.options;
-    if (caFile !== undefined) node.caCerts = [await Deno.readTextFile(caFile)];
-    const chainId = readQuantity(await this.#ask(node, "eth_chainId", []));
-    if (chainId !== options.chainId) {
-      throw new WrongChain(`chain id is ${chainId ?? "unreadable"} instead of ${options.chainId}`);
-    }
-    await this.#readVersion(node);
-    const genesis = await this.#readBlock(node, "0x0");
-    if (genesis !== undefined) this.#checkGenesis(node, genesis.hash);
-    const head = await this.#readBlock(node, "latest");
-    if (head !== undefined) seen(node, head);
+    return [
+      async () => {
+        const { caFile } = node.options;
+        if (caFile !== undefined) node.caCerts = [await Deno.readTextFile(caFile)];
+        const chainId = readQuantity(await this.#ask(node, "eth_chainId", []));
+        if (chainId === options.chainId) return;
+        throw new WrongChain(`chain id is ${chainId ?? "unreadable"} instead of ${options.chainId}`);
+      },
+      () => this.#readVersion(node),
+      async () => {
+        const genesis = await this.#readBlock(node, "0x0");
+        if (genesis !== undefined) this.#checkGenesis(node, genesis.hash);
+      },
+      async () => {
+        const head = await this.#readBlock(node, "latest");
+        if (head !== undefined) seen(node, head);
+      },
+    ];
   }
 
   #ask(node: PoolNode, method: string, params: readonly unknown[]): Promise<unknown> {
@@ -344,10 +365,11 @@ export class Upkeep {
     const { clock, nodes, options, direct } = this.#context;
     this.#liveness = clock.after(LIVENESS_MS, () => {
       this.#liveness = undefined;
-      if (this.#outages.size > 0) this.#lookForLife();
+      this.seekLife();
     });
     for (const node of nodes) {
       if (!node.probed || node.drained || node.wrongChain !== undefined || this.#asking.has(node)) continue;
+      if (!isOpen(node)) continue;
       this.#asking.add(node);
       const limitMs = callLimitMs("head", "eth_blockNumber", node.options, options.rpc);
       this.#run(
@@ -483,6 +505,12 @@ export class Upkeep {
 
 function breakerAt(node: PoolNode, place: BreakerPlace) {
   return place === "connection" ? node.connection : node.classes[place].breaker;
+}
+
+/** Whether something of the node is not asked because it failed. */
+function isOpen(node: PoolNode): boolean {
+  return node.connection.state !== "closed" ||
+    CALL_CLASSES.some((callClass) => node.classes[callClass].breaker.state !== "closed");
 }
 
 /** The call that tells whether a class works again. */
