@@ -1,4 +1,4 @@
--- The rows of a number by attempt, and their checksum; :target is a table of the schema, :checksum what a row adds.
+-- The rows of a number by attempt, and their checksum. The places are a table of the schema and what a row adds.
 SELECT transaction_hash, block_hash, toString(row_version) AS version, toString(count()) AS rows,
   toString(sum(:checksum)) AS checksum
 FROM :target FINAL
