@@ -2,22 +2,23 @@
  * Discover: heads + backfill → gate → window → plan → queue. Run by the leader of each direction; what it remembers
  * lives in the ledger, so that the next leader goes on where this one ended.
  */
-import { catchError, concat, defer, ignoreElements, map, merge, type Observable, repeat, timer } from "rxjs";
-import { classified, type PipelineError } from "../errors.ts";
+import { catchError, concat, defer, finalize, ignoreElements, map, merge, type Observable, repeat, timer } from "rxjs";
+import { classified } from "../errors.ts";
 import { abortable } from "../flow/abortable.ts";
 import { conflateMap } from "../flow/conflate_map.ts";
 import { leaderGate } from "../flow/leader_gate.ts";
 import { pause } from "../flow/pause.ts";
-import { advanced, type Direction } from "../stages/gate/ledger.ts";
+import type { Direction, LedgerRow } from "../stages/gate/ledger.ts";
 import type { Limiter } from "../stages/gate/limiter.ts";
 import { Window, type WindowOptions } from "../stages/gate/window.ts";
 import type { Office } from "../stages/queue/port.ts";
 import type { BlockHeader } from "../stages/source/chain.ts";
-import { type LeftBlock, leftBlocks, ReorgTooDeepError } from "../stages/source/reorg.ts";
+import { leftBlocks, ReorgTooDeepError } from "../stages/source/reorg.ts";
 import { emit } from "../telemetry/emit.ts";
 import type { WindowReason } from "../telemetry/events/pipeline.ts";
 import { blocksOf, Intake, type IntakeNetwork, MissingHeaderError } from "./intake.ts";
 import { type RepairOptions, repairs, waitingTasks } from "./repair.ts";
+import { tellUnlessFatal } from "./tell_failure.ts";
 
 /** One network, as its leaders see it. */
 export interface DiscoverNetwork extends IntakeNetwork {
@@ -31,8 +32,6 @@ export interface DiscoverNetwork extends IntakeNetwork {
   readonly limiter?: Limiter;
   readonly reorgMaxDepth: number;
   readonly repair: RepairOptions;
-  /** Hears of blocks that left the chain, so that their rows can be removed once the replacement is durable. */
-  readonly orphaned: (blocks: readonly LeftBlock[]) => void;
   /** What its leader does besides. */
   readonly chores: (direction: Direction) => Observable<never>;
 }
@@ -48,6 +47,10 @@ const WINDOW_POLL_MS = 50;
 const FAILED_PAUSE_MS = 1_000;
 /** Open blocks that reconciliation reads at a time. */
 const RECONCILE_PAGE = 500;
+/** How often the checkpoint is told. */
+const CHECKPOINT_MS = 2_000;
+/** Shortest time between two looks at a chain that nothing is heard of. */
+const MIN_LOOK_MS = 1_000;
 
 /** Leads a direction while the office lasts: reconciles, then goes on from the ledger. */
 export function lead(
@@ -61,9 +64,10 @@ export function lead(
       const blocks = direction === "forwards" ? leader.forwards() : leader.backwards();
       return merge(
         concat(leader.reconciled(), blocks),
+        leader.checkpoints(),
         repairs(network, direction, office),
         network.chores(direction),
-      );
+      ).pipe(finalize(() => leader.retire()));
     }),
   );
 }
@@ -75,7 +79,14 @@ export class Leader {
   readonly #office: Office;
   readonly #intake: Intake;
   readonly #window: Window;
-  #closed: WindowReason | undefined;
+  #closed: WindowReason | undefined = "not_leading";
+  /** Newest head. */
+  #tip = 0;
+  /** Forwards: the number that is accepted next. */
+  #next: number | undefined;
+  /** Backwards: lowest number of the run of blocks that the backfill goes on from. */
+  #bottom: number | undefined;
+  #checkpoint: number | undefined;
 
   constructor(network: DiscoverNetwork, direction: Direction, office: Office) {
     this.#network = network;
@@ -87,7 +98,18 @@ export class Leader {
 
   /** Enqueues every accepted block that is not finished again, until that has succeeded once. */
   reconciled(): Observable<never> {
-    return abortable<never>((signal) => this.#untilDone(signal, () => this.reconcile(signal)));
+    return abortable<never>(async (signal) => {
+      while (!signal.aborted) {
+        try {
+          await this.reconcile(signal);
+          return;
+        } catch (error) {
+          if (signal.aborted) return;
+          tellUnlessFatal(this.#network.name, this.#direction, error);
+          await pause(FAILED_PAUSE_MS, signal);
+        }
+      }
+    });
   }
 
   /** Accepted blocks whose tasks the queue may have lost; those it still has are skipped by their identity. */
@@ -113,16 +135,15 @@ export class Leader {
 
   /** Follows the head. */
   forwards(): Observable<DiscoverStep> {
-    const { pool, blockTimeMs, name } = this.#network;
-    const state: { next?: number } = {};
+    const { pool, blockTimeMs, name, chain } = this.#network;
     // The timer stands in for heads that were missed; a limiter or confirmations may also let old blocks in by time.
-    const ticks = timer(0, Math.max(1_000, blockTimeMs)).pipe(map(() => undefined));
+    const ticks = timer(0, Math.max(MIN_LOOK_MS, blockTimeMs)).pipe(map(() => undefined));
     return merge(pool.heads.pipe(map((head) => head.number)), ticks).pipe(
       conflateMap((head) =>
         this.#steps(async (signal, tell) => {
-          const tip = Math.max(head ?? 0, await this.#network.chain.headNumber(this.#intake.ask(signal)));
-          emit({ kind: "head_seen", network: name, blockNumber: tip });
-          await this.#advance(tip, state, signal, tell);
+          this.#tip = head ?? await chain.headNumber(this.#intake.ask(signal));
+          emit({ kind: "head_seen", network: name, blockNumber: this.#tip });
+          await this.#advance(signal, tell);
         })
       ),
     );
@@ -131,7 +152,48 @@ export class Leader {
   /** Walks down from the lowest stored block to the floor, then waits for the ledger to have another lowest block. */
   backwards(): Observable<DiscoverStep> {
     const step = defer(() => this.#steps((signal, tell) => this.#descend(signal, tell)));
-    return step.pipe(repeat({ delay: () => timer(Math.max(1_000, this.#network.blockTimeMs)) }));
+    return step.pipe(repeat({ delay: () => timer(Math.max(MIN_LOOK_MS, this.#network.blockTimeMs)) }));
+  }
+
+  /** Tells the checkpoint every now and then. */
+  checkpoints(): Observable<never> {
+    return abortable<never>(async (signal) => {
+      while (!signal.aborted) {
+        try {
+          await this.tellCheckpoint();
+        } catch (error) {
+          tellUnlessFatal(this.#network.name, this.#direction, error);
+        }
+        await pause(CHECKPOINT_MS, signal);
+      }
+    });
+  }
+
+  /** The block up to (backwards: down to) which nothing is open, and how far that is from the goal. */
+  async tellCheckpoint(): Promise<void> {
+    const { name, ledger, reorgMaxDepth, window, floor, processors } = this.#network;
+    const direction = this.#direction;
+    const reached = direction === "forwards" ? this.#next : this.#bottom;
+    if (reached === undefined) return;
+    let checkpoint: number;
+    if (direction === "forwards") {
+      // A reorg opens blocks again below the checkpoint.
+      const after = this.#checkpoint === undefined ? -1 : this.#checkpoint - reorgMaxDepth - 1;
+      const [first] = await ledger.open(direction, after, 1);
+      checkpoint = (first?.blockNumber ?? reached) - 1;
+    } else {
+      const most = window.maxPendingBlocks * Object.values(processors).flat().length;
+      const last = (await ledger.open(direction, reached - 1, most, this.#checkpoint)).at(-1);
+      checkpoint = last === undefined ? reached : last.blockNumber + 1;
+    }
+    this.#checkpoint = checkpoint;
+    const distance = direction === "forwards" ? this.#tip - checkpoint : checkpoint - floor;
+    emit({ kind: "checkpoint", network: name, direction, blockNumber: checkpoint, distance: Math.max(0, distance) });
+  }
+
+  /** The term is over. */
+  retire(): void {
+    if (this.#closed !== "reorg_too_deep") this.#close("not_leading");
   }
 
   /** Work of one turn. What fails is told and tried again at the next turn; only a fatal error ends the network. */
@@ -139,112 +201,71 @@ export class Leader {
     return abortable(run).pipe(
       catchError((error: unknown) => {
         const failure = classified(error);
-        if (failure instanceof ReorgTooDeepError) {
-          const { maxDepth, blockNumber, oldHash, newHash } = failure;
-          emit({
-            kind: "reorg_too_deep",
-            network: this.#network.name,
-            depth: maxDepth + 1,
-            maxDepth,
-            blockNumber,
-            oldHash,
-            newHash,
-          });
-        }
-        if (failure.disposition === "fatal") throw failure;
-        return this.#failed(failure);
+        if (failure instanceof ReorgTooDeepError) this.#tellTooDeep(failure);
+        tellUnlessFatal(this.#network.name, this.#direction, failure);
+        return timer(FAILED_PAUSE_MS).pipe(ignoreElements());
       }),
     );
   }
 
-  #failed(failure: PipelineError): Observable<never> {
-    const { name } = this.#network;
-    emit({
-      kind: "discover_failed",
-      network: name,
-      direction: this.#direction,
-      code: failure.code,
-      message: failure.message,
-    });
-    return timer(FAILED_PAUSE_MS).pipe(ignoreElements());
+  #tellTooDeep({ network, maxDepth, blockNumber, oldHash, newHash }: ReorgTooDeepError): void {
+    this.#close("reorg_too_deep");
+    emit({ kind: "reorg_too_deep", network, depth: maxDepth + 1, maxDepth, blockNumber, oldHash, newHash });
   }
 
-  async #untilDone(signal: AbortSignal, run: () => Promise<unknown>): Promise<void> {
+  async #advance(signal: AbortSignal, tell: (step: DiscoverStep) => void): Promise<void> {
+    const { ledger, confirmations } = this.#network;
+    const tip = this.#tip;
+    this.#next ??= await this.#firstForwards(tip);
+    // A head that is not above ours may be another block of the same number.
+    if (tip < this.#next) this.#next = await this.#followReorg(Math.min(tip, this.#next - 1), signal) ?? this.#next;
     while (!signal.aborted) {
-      try {
-        await run();
-        return;
-      } catch (error) {
-        const failure = classified(error);
-        if (failure.disposition === "fatal") throw failure;
-        const { name } = this.#network;
-        emit({
-          kind: "discover_failed",
-          network: name,
-          direction: this.#direction,
-          code: failure.code,
-          message: failure.message,
-        });
-        await pause(FAILED_PAUSE_MS, signal);
-      }
-    }
-  }
-
-  async #advance(
-    tip: number,
-    state: { next?: number },
-    signal: AbortSignal,
-    tell: (step: DiscoverStep) => void,
-  ): Promise<void> {
-    const { startBlock, confirmations } = this.#network;
-    state.next ??= await this.#firstForwards(tip, startBlock);
-    if (tip < state.next) {
-      // A head that is not above ours may be another block of the same number.
-      const depth = Math.min(tip, state.next - 1);
-      if (await this.#followReorg(depth, signal)) {
-        state.next = Math.min(state.next, (await this.#highest() ?? depth) + 1);
-      }
-    }
-    while (!signal.aborted) {
-      const allowed = await this.#allowed(tip - confirmations, state.next);
-      if (allowed < state.next) return;
+      const next: number = this.#next;
+      const allowed = await this.#allowed(tip - confirmations, next);
+      if (allowed < next) return;
       const room = await this.#room(signal);
       if (signal.aborted) return;
-      const last = Math.min(allowed, state.next + Math.min(room, BATCH_BLOCKS) - 1);
-      const headers = await this.#intake.headers(numbers(state.next, last), signal);
+      const last = Math.min(allowed, next + Math.min(room, BATCH_BLOCKS) - 1);
+      const headers = await this.#intake.headers(numbers(next, last), signal);
       if (headers.length === 0) return;
-      const before = await this.#ourHash(state.next - 1);
-      if (before !== undefined && before !== headers[0]!.parentHash) {
+      const parents = next === 0 ? [] : live(await ledger.between(next - 1, next - 1));
+      if (parents.length === 0) {
+        // The ledger is the truth: what is gone from it is done again.
+        this.#next = await this.#firstForwards(tip);
+        if (this.#next !== next) continue;
+      }
+      if (parents.some((row) => row.blockHash !== headers[0]!.parentHash)) {
+        const left = await this.#followReorg(next - 1, signal);
         // Nodes that do not agree yet: the next head finds them agreed.
-        if (!await this.#followReorg(state.next - 1, signal)) return;
-        state.next = (await this.#highest() ?? state.next - 1) + 1;
+        if (left === undefined) return;
+        this.#next = left;
         continue;
       }
       const accepted = await this.#intake.accept(chained(headers), this.#intake.processClass, signal);
-      state.next = accepted.at(-1)! + 1;
+      this.#next = accepted.at(-1)! + 1;
       tell({ direction: "forwards", accepted });
     }
   }
 
-  async #firstForwards(tip: number, startBlock: number | undefined): Promise<number> {
-    const highest = await this.#highest();
-    return highest === undefined ? startBlock ?? Math.max(0, tip - this.#network.confirmations) : highest + 1;
-  }
-
-  async #highest(): Promise<number | undefined> {
-    return (await this.#network.ledger.bounds())?.highest;
+  async #firstForwards(tip: number): Promise<number> {
+    const { ledger, startBlock, confirmations } = this.#network;
+    const bounds = await ledger.bounds();
+    if (bounds !== undefined) return bounds.highest + 1;
+    // Where every block left the chain, their numbers are done again.
+    const [orphan] = await ledger.orphaned(0);
+    return orphan?.blockNumber ?? startBlock ?? Math.max(0, tip - confirmations);
   }
 
   /** Lowest of what the chain, the confirmations and the limiter allow. */
   async #allowed(confirmed: number, next: number): Promise<number> {
-    const { limiter } = this.#network;
+    const { limiter, confirmations } = this.#network;
     if (confirmed < next) {
-      this.#close("confirmations", confirmed >= 0 && this.#network.confirmations > 0);
+      if (confirmed + confirmations >= next) this.#close("confirmations");
       return confirmed;
     }
     if (limiter === undefined) return confirmed;
     const limit = await limiter.highest();
-    if (limit < next) this.#close("limiter", true);
+    if (limit < next) this.#close("limiter");
     return Math.min(confirmed, limit);
   }
 
@@ -261,14 +282,14 @@ export class Leader {
         this.#open();
         return window.maxPendingBlocks - pendingBlocks;
       }
-      this.#close(closed, true);
+      this.#close(closed);
       await pause(WINDOW_POLL_MS, signal);
     }
     return 0;
   }
 
-  #close(reason: WindowReason, really: boolean): void {
-    if (!really || this.#closed === reason) return;
+  #close(reason: WindowReason): void {
+    if (this.#closed === reason) return;
     this.#closed = reason;
     emit({ kind: "window_closed", network: this.#network.name, direction: this.#direction, reason });
   }
@@ -279,70 +300,51 @@ export class Leader {
     emit({ kind: "window_opened", network: this.#network.name, direction: this.#direction });
   }
 
-  async #ourHash(blockNumber: number): Promise<string | undefined> {
-    if (blockNumber < 0) return undefined;
-    const rows = await this.#network.ledger.between(blockNumber, blockNumber);
-    return rows.find((row) => row.state !== "orphaned")?.blockHash;
-  }
-
-  /** Marks what left the chain, in the queue and in the ledger. @returns whether something did. */
-  async #followReorg(blockNumber: number, signal: AbortSignal): Promise<boolean> {
-    const { ledger, chain, queue, name, reorgMaxDepth } = this.#network;
+  /**
+   * Marks what left the chain, in the queue and in the ledger.
+   *
+   * @returns the lowest number that has to be done again; `undefined`: nothing left the chain.
+   */
+  async #followReorg(blockNumber: number, signal: AbortSignal): Promise<number | undefined> {
+    const { ledger, chain, name, reorgMaxDepth } = this.#network;
     const ask = this.#intake.ask(signal);
     const canonical = new Map<number, string>();
     const left = await leftBlocks(blockNumber, reorgMaxDepth, {
       network: name,
-      ours: async (number) => {
-        const rows = await ledger.between(number, number);
-        return [...new Set(rows.filter((row) => row.state !== "orphaned").map((row) => row.blockHash))];
-      },
+      ours: async (number) => blocksOf(live(await ledger.between(number, number))).map((row) => row.blockHash),
       canonical: async (number) => {
         const header = await chain.headerByNumber(number, ask);
         if (header !== undefined) canonical.set(number, header.hash);
         return header;
       },
     });
-    if (left.length === 0) return false;
-    // Everything of ours above the deepest block that left is gone with it.
-    const highest = await this.#highest() ?? blockNumber;
-    const above = highest > blockNumber ? await ledger.between(blockNumber + 1, highest) : [];
-    const gone = [...left, ...blocksOf(above.filter((row) => row.state !== "orphaned"))];
-    for (const block of gone) {
-      await queue.orphan({ blockNumber: block.blockNumber, blockHash: block.blockHash }, this.#office);
-      const rows = (await ledger.between(block.blockNumber, block.blockNumber)).filter((row) =>
-        row.blockHash === block.blockHash
-      );
-      await ledger.write(rows.flatMap((row) => advanced(row, "orphaned", {}, Date.now()) ?? []));
-      emit({
-        kind: "reorg",
-        network: name,
-        blockNumber: block.blockNumber,
-        oldHash: block.blockHash,
-        newHash: canonical.get(block.blockNumber) ?? "",
-        depth: highest - block.blockNumber + 1,
-      });
-    }
-    this.#network.orphaned(gone.map(({ blockNumber, blockHash }) => ({ blockNumber, blockHash })));
-    return true;
+    const [lowest] = left;
+    if (lowest === undefined) return undefined;
+    // Everything of ours above is gone with it.
+    const highest = Math.max(blockNumber, (await ledger.bounds())?.highest ?? 0);
+    const hashes = new Set(left.map((block) => block.blockHash));
+    const rows = live(await ledger.between(lowest.blockNumber, highest));
+    await this.#intake.leave(
+      rows.filter((row) => row.blockNumber > blockNumber || hashes.has(row.blockHash)),
+      canonical,
+    );
+    return lowest.blockNumber;
   }
 
   async #descend(signal: AbortSignal, tell: (step: DiscoverStep) => void): Promise<void> {
-    const { ledger, floor, startBlock, confirmations, chain, directions } = this.#network;
+    const { ledger, floor, directions, name } = this.#network;
     while (!signal.aborted) {
-      const bounds = await ledger.bounds();
+      const bottom = await this.#findBottom();
       // Two first entries of two leaders could leave a gap between them.
-      if (bounds === undefined && directions.includes("forwards")) return;
-      const tip = bounds === undefined ? await chain.headNumber(this.#intake.ask(signal)) : undefined;
-      const top = bounds === undefined ? startBlock ?? Math.max(0, tip! - confirmations) : bounds.lowest - 1;
+      if (bottom === undefined && directions.includes("forwards")) return;
+      const top = bottom === undefined ? await this.#firstBackwards(signal) : bottom - 1;
       if (top < floor) return;
       const room = await this.#room(signal);
       if (signal.aborted) return;
-      const bottom = Math.max(floor, top - Math.min(room, BATCH_BLOCKS) + 1);
-      const headers = (await this.#intake.headers(numbers(bottom, top), signal)).reverse();
-      if (headers.length < top - bottom + 1) throw new MissingHeaderError(this.#network.name, bottom, top);
-      const child = bounds === undefined
-        ? undefined
-        : (await ledger.between(bounds.lowest, bounds.lowest)).find((row) => row.state !== "orphaned");
+      const lowest = Math.max(floor, top - Math.min(room, BATCH_BLOCKS) + 1);
+      const headers = (await this.#intake.headers(numbers(lowest, top), signal)).reverse();
+      if (headers.length < top - lowest + 1) throw new MissingHeaderError(name, lowest, top);
+      const [child] = bottom === undefined ? [] : live(await ledger.between(bottom, bottom));
       const linked: BlockHeader[] = [];
       let parentHash = child?.parentHash;
       for (const header of headers) {
@@ -350,12 +352,44 @@ export class Leader {
         linked.push(header);
         parentHash = header.parentHash;
       }
-      // The lowest block of ours is not on this chain any more: the leader forwards follows the reorg, then this goes on.
-      if (linked.length === 0) return;
+      if (linked.length === 0) {
+        // Our lowest block is not on this chain any more. The leader forwards sees that too, if there is one.
+        const highest = (await ledger.bounds())?.highest;
+        if (highest !== undefined && !directions.includes("forwards")) await this.#followReorg(highest, signal);
+        return;
+      }
       const accepted = await this.#intake.accept(linked, this.#intake.processClass, signal);
+      this.#bottom = accepted.at(-1)!;
       tell({ direction: "backwards", accepted });
     }
   }
+
+  /** Lower end of the run of blocks below the highest: what an operator had processed far below leaves no hole. */
+  async #findBottom(): Promise<number | undefined> {
+    const { ledger } = this.#network;
+    const from = this.#bottom;
+    if (from !== undefined) {
+      const present = live(await ledger.between(Math.max(0, from - 1), from));
+      if (present.some((row) => row.blockNumber === from)) {
+        if (present.every((row) => row.blockNumber === from)) return from;
+        return this.#bottom = await ledger.runStart(from);
+      }
+    }
+    const highest = (await ledger.bounds())?.highest;
+    return this.#bottom = highest === undefined ? undefined : await ledger.runStart(highest);
+  }
+
+  async #firstBackwards(signal: AbortSignal): Promise<number> {
+    const { chain, confirmations, floor, startBlock } = this.#network;
+    this.#tip = await chain.headNumber(this.#intake.ask(signal));
+    const allowed = await this.#allowed(this.#tip - confirmations, floor);
+    return Math.min(allowed, startBlock ?? allowed);
+  }
+}
+
+/** Rows of blocks that are on the chain as far as we know. */
+function live(rows: readonly LedgerRow[]): LedgerRow[] {
+  return rows.filter((row) => row.state !== "orphaned");
 }
 
 /** Both ends included. */

@@ -7,6 +7,7 @@ import type { NodePool } from "../rpc/port.ts";
 import { advanced, type Direction, type Ledger, type LedgerRow, nextVersion } from "../stages/gate/ledger.ts";
 import type { EnqueueReceipt, Office, TaskClass, TaskKind, WorkQueue } from "../stages/queue/port.ts";
 import type { BlockHeader, Chain, ReadAsk } from "../stages/source/chain.ts";
+import type { LeftBlock } from "../stages/source/reorg.ts";
 import { emit } from "../telemetry/emit.ts";
 import { equalGasRanges, type Prediction, wholeBlock } from "./plan.ts";
 
@@ -25,6 +26,8 @@ export interface IntakeNetwork {
   readonly taskStructlogs: number;
   /** Absent: no verification. */
   readonly verifyDelayMs?: number;
+  /** Hears of blocks that left the chain, so that their rows can be removed once the replacement is durable. */
+  readonly orphaned: (blocks: readonly LeftBlock[]) => void;
 }
 
 /** What enqueuing needs of a block, from the ledger or from its header. */
@@ -67,7 +70,7 @@ export class Intake {
 
   /**
    * Writes the ledger, then enqueues: a crash in between is healed by reconciliation. Blocks that the ledger has already
-   * keep their rows.
+   * keep their rows; another block of the same number has left the chain.
    *
    * @param processors Those that the blocks enter for.
    * @returns numbers of `headers`.
@@ -85,6 +88,14 @@ export class Intake {
       (await ledger.between(Math.min(...numbers), Math.max(...numbers))).map((
         row,
       ) => [`${row.processor} ${row.blockHash}`, row]),
+    );
+    const canonical = new Map(headers.map((header) => [header.number, header.hash]));
+    await this.leave(
+      [...known.values()].filter((row) => {
+        const hash = canonical.get(row.blockNumber);
+        return hash !== undefined && hash !== row.blockHash && row.state !== "orphaned";
+      }),
+      canonical,
     );
     const nowMs = Date.now();
     const rows: LedgerRow[] = [];
@@ -132,6 +143,32 @@ export class Intake {
     return numbers;
   }
 
+  /**
+   * Blocks of the ledger left the chain: their tasks are dropped first, so that nothing of them is newer than their
+   * replacement; then the ledger says so. Repeated by whoever finds them, should this be cut short.
+   *
+   * @param rows Of any processors, lowest number first.
+   * @param canonical Hashes that took their places, as far as there are any.
+   */
+  async leave(rows: readonly LedgerRow[], canonical: ReadonlyMap<number, string>): Promise<void> {
+    const { ledger, queue, name, orphaned } = this.#network;
+    const blocks = blocksOf(rows);
+    for (const { blockNumber, blockHash } of blocks) {
+      await queue.orphan({ blockNumber, blockHash }, this.#office);
+      const gone = rows.filter((row) => row.blockHash === blockHash);
+      await ledger.write(gone.flatMap((row) => advanced(row, "orphaned", {}, Date.now()) ?? []));
+      emit({
+        kind: "reorg",
+        network: name,
+        blockNumber,
+        oldHash: blockHash,
+        newHash: canonical.get(blockNumber) ?? "",
+        depth: blocks.at(-1)!.blockNumber - blockNumber + 1,
+      });
+    }
+    if (blocks.length > 0) orphaned(blocks.map(({ blockNumber, blockHash }) => ({ blockNumber, blockHash })));
+  }
+
   /** Enqueues a block of the ledger for every kind of task that `processors` need. */
   async enqueue(
     block: LedgerBlock,
@@ -157,9 +194,18 @@ export class Intake {
     return receipts;
   }
 
-  /** Gives the queue back what it may have lost of an open block; what it still has, it skips. */
+  /**
+   * Gives the queue back what it may have lost of an open block; what it still has, it skips. A block that no node knows
+   * any more waits: it has left the chain, as the walk back will find, or the nodes are behind.
+   */
   async again(block: LedgerBlock, signal: AbortSignal): Promise<void> {
-    const receipts = await this.enqueue(block, this.processClass, signal);
+    let receipts: Awaited<ReturnType<Intake["enqueue"]>>;
+    try {
+      receipts = await this.enqueue(block, this.processClass, signal);
+    } catch (error) {
+      if (error instanceof MissingHeaderError) return;
+      throw error;
+    }
     for (const kind of ["trace", "simple"] as const) {
       if (receipts[kind]?.state === "stuck") await this.#stuck(block, this.#network.processors[kind] ?? []);
     }
@@ -218,7 +264,10 @@ export class Intake {
     if (full === undefined) throw new MissingHeaderError(name, block.blockNumber, block.blockNumber);
     const hashes = full.transactionJson.map((transaction) => String(transaction["hash"]).toLowerCase());
     const receipts = await chain.receipts(full, hashes, this.ask(signal));
-    return receipts.map((receipt) => Number(receipt?.["gasUsed"] ?? 0));
+    return receipts.map((receipt) => {
+      if (receipt === undefined) throw new MissingHeaderError(name, block.blockNumber, block.blockNumber);
+      return Number(receipt["gasUsed"]);
+    });
   }
 }
 
@@ -229,6 +278,7 @@ export class MissingHeaderError extends PipelineError {
   override readonly release = true;
 
   constructor(network: string, from: number, to: number) {
-    super(`Cannot read every header of blocks ${from} to ${to} of ${network}: a node lacks one of them now`);
+    const blocks = from === to ? `block ${from}` : `blocks ${from} to ${to}`;
+    super(`Cannot read the headers and receipts of ${blocks} of ${network}: a node lacks one of them now`);
   }
 }

@@ -1,12 +1,12 @@
 /** The ledger writer: tells the ledger of every block whose last transaction was settled, exactly once in effect. */
 import type { Observable } from "rxjs";
-import { classified } from "../errors.ts";
 import { abortable } from "../flow/abortable.ts";
 import { pause } from "../flow/pause.ts";
 import { advanced, type BlockRecords, type Ledger, type LedgerRow } from "../stages/gate/ledger.ts";
 import type { Completion, WorkQueue } from "../stages/queue/port.ts";
 import { emit } from "../telemetry/emit.ts";
 import type { Processors } from "./intake.ts";
+import { tellUnlessFatal } from "./tell_failure.ts";
 
 /** What it needs of a network. */
 export interface LedgerWriterNetwork {
@@ -36,15 +36,7 @@ export function writeLedger(network: LedgerWriterNetwork): Observable<Completion
           for (const completion of completions) tell(completion);
           break;
         } catch (error) {
-          const failure = classified(error);
-          if (failure.disposition === "fatal") throw failure;
-          emit({
-            kind: "discover_failed",
-            network: name,
-            direction: "ledger",
-            code: failure.code,
-            message: failure.message,
-          });
+          tellUnlessFatal(name, "ledger", error);
           await pause(FAILED_PAUSE_MS, signal);
         }
       }

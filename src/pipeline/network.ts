@@ -1,7 +1,6 @@
 /** One network's pipeline: its pool, queue, ledger and streams, from its part of the configuration. */
 import { catchError, EMPTY, ignoreElements, map, merge, Observable, startWith, switchMap } from "rxjs";
 import type { Config, NetworkConfig } from "../config/schema.ts";
-import { classified } from "../errors.ts";
 import { ACTIVATIONS } from "../ethereum/forks.ts";
 import { abortable } from "../flow/abortable.ts";
 import { pause } from "../flow/pause.ts";
@@ -16,16 +15,16 @@ import type { Sink, SqlDatabase, Storage } from "../stages/sink/port.ts";
 import { Chain } from "../stages/source/chain.ts";
 import { ReorgTooDeepError } from "../stages/source/reorg.ts";
 import { nodeFork } from "../stages/source/node_fork.ts";
-import { emit } from "../telemetry/emit.ts";
 import { BlockCache } from "./block_cache.ts";
 import { type DiscoverNetwork, lead } from "./discover.ts";
 import { openLedger } from "./ledger_store.ts";
 import { writeLedger } from "./ledger_writer.ts";
 import { poolOptions, processorsOf, tablesOf } from "./options.ts";
-import { removeBlock } from "./orphan_rows.ts";
+import { findOrphanRows } from "./orphan_rows.ts";
 import { Orphans } from "./orphans.ts";
 import { Prediction } from "./plan.ts";
 import { storeTransactions } from "./simple_transactions.ts";
+import { tellFailure, tellUnlessFatal } from "./tell_failure.ts";
 import { type VerifyNetwork, verifyStored } from "./verify.ts";
 import type { WorkNetwork } from "./work.ts";
 
@@ -40,8 +39,8 @@ export interface NetworkSurroundings {
   readonly holder: string;
 }
 
-/** How often the checkpoint is told and orphaned rows are looked for. */
-const CHORES_MS = 2_000;
+/** How often rows of orphaned blocks are looked for. */
+const SWEEP_MS = 2_000;
 /** How long one question about the node's fork may take. */
 const FORK_WITHIN_MS = 10_000;
 
@@ -162,45 +161,24 @@ export class Network implements AsyncDisposable {
     );
   }
 
-  /** What a leader does besides: the checkpoint of its direction, and forwards the rows of orphaned blocks. */
-  #chores(direction: Direction, orphans: Orphans): Observable<never> {
+  /** Removes the rows of orphaned blocks, those of earlier leaders too. */
+  #sweeping(direction: Direction, orphans: Orphans): Observable<never> {
     return abortable<never>(async (signal) => {
       let loaded = false;
       while (!signal.aborted) {
         try {
-          await this.#tellCheckpoint(direction);
-          if (direction === "forwards") {
+          if (!loaded) {
             const bounds = await this.ledger.bounds();
-            if (!loaded && bounds !== undefined) await orphans.load(bounds.highest - this.#config.reorg.maxDepth);
+            await orphans.load(Math.max(0, (bounds?.highest ?? 0) - this.#config.reorg.maxDepth));
             loaded = true;
-            await orphans.sweep();
           }
+          await orphans.sweep();
         } catch (error) {
-          const { code, message } = classified(error);
-          emit({ kind: "discover_failed", network: this.name, direction, code, message });
+          tellUnlessFatal(this.name, direction, error);
         }
-        await pause(CHORES_MS, signal);
+        await pause(SWEEP_MS, signal);
       }
     });
-  }
-
-  async #tellCheckpoint(direction: Direction): Promise<void> {
-    const bounds = await this.ledger.bounds();
-    if (bounds === undefined) return;
-    const [first] = await this.ledger.open(direction, -1, 1);
-    if (direction === "forwards") {
-      const checkpoint = first === undefined ? bounds.highest : first.blockNumber - 1;
-      emit({
-        kind: "checkpoint",
-        network: this.name,
-        direction,
-        blockNumber: checkpoint,
-        distance: bounds.highest - checkpoint,
-      });
-    } else {
-      const distance = Math.max(0, bounds.lowest - this.#config.backfill.floor);
-      emit({ kind: "checkpoint", network: this.name, direction, blockNumber: bounds.lowest, distance });
-    }
   }
 
   #discoverNetwork(directions: readonly Direction[], orphans: Orphans): DiscoverNetwork {
@@ -235,7 +213,7 @@ export class Network implements AsyncDisposable {
       reorgMaxDepth: reorg.maxDepth,
       taskStructlogs: config.work.taskStructlogs,
       orphaned: (blocks) => orphans.add(blocks),
-      chores: (direction) => this.#chores(direction, orphans),
+      chores: (direction) => direction === directions[0] ? this.#sweeping(direction, orphans) : EMPTY,
     };
   }
 
@@ -258,7 +236,13 @@ export class Network implements AsyncDisposable {
     if (limiter === undefined) return undefined;
     return new Limiter(
       { refreshMs: limiter.refresh, maxAgeMs: limiter.maxAge },
-      async () => highestAllowed(await this.#surroundings.database.query(limiter.query, { network: this.name })),
+      async () => {
+        try {
+          return highestAllowed(await this.#surroundings.database.query(limiter.query, { network: this.name }));
+        } catch (error) {
+          throw tellFailure(this.name, "limiter", error);
+        }
+      },
     );
   }
 
@@ -267,7 +251,7 @@ export class Network implements AsyncDisposable {
     return new Orphans({
       network: this.name,
       ledger: this.ledger,
-      remove: (block) => removeBlock(database, this.name, block, config.clickhouse.cluster),
+      find: (block) => findOrphanRows(database, this.name, block, config.clickhouse.cluster),
       leaseMs: config.queue.lease,
       now: Date.now,
     });

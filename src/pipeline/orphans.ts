@@ -5,13 +5,14 @@
 import type { Ledger } from "../stages/gate/ledger.ts";
 import type { LeftBlock } from "../stages/source/reorg.ts";
 import { emit } from "../telemetry/emit.ts";
+import type { OrphanRows } from "./orphan_rows.ts";
 
 /** What the removal needs. */
 export interface OrphanStore {
   readonly network: string;
   readonly ledger: Ledger;
-  /** Removes every row of this block from the tables of the processors. @returns rows found. */
-  readonly remove: (block: LeftBlock) => Promise<number>;
+  /** Looks for the rows of this block in the tables of the processors. */
+  readonly find: (block: LeftBlock) => Promise<OrphanRows>;
   /** Longest time that a late writer may still hold a lease. */
   readonly leaseMs: number;
   readonly now: () => number;
@@ -46,10 +47,13 @@ export class Orphans {
     for (const [blockHash, orphan] of [...this.#orphans]) {
       const nowMs = this.store.now();
       if (orphan.againMs !== undefined && nowMs < orphan.againMs) continue;
+      if (await this.#fate(orphan.block) === "waiting") continue;
+      // In this order, so that rows of a block that comes back meanwhile are newer than those found.
+      const found = await this.store.find(orphan.block);
       const fate = await this.#fate(orphan.block);
       if (fate === "came_back") this.#orphans.delete(blockHash);
       if (fate !== "replaced") continue;
-      const rows = await this.store.remove(orphan.block);
+      const rows = await found.remove();
       const { blockNumber } = orphan.block;
       if (rows > 0) emit({ kind: "orphaned_rows_removed", network: this.store.network, blockNumber, blockHash });
       if (orphan.againMs === undefined) {

@@ -3,7 +3,6 @@
  * blocks that do not move, gives the queue back what it has lost, and answers what others ask of it.
  */
 import { merge, type Observable } from "rxjs";
-import { classified } from "../errors.ts";
 import { abortable } from "../flow/abortable.ts";
 import { pause } from "../flow/pause.ts";
 import type { Direction, LedgerRow } from "../stages/gate/ledger.ts";
@@ -11,6 +10,7 @@ import type { Office, PendingRequest, QueueStats } from "../stages/queue/port.ts
 import { emit } from "../telemetry/emit.ts";
 import { blocksOf, Intake, type IntakeNetwork, type Processors } from "./intake.ts";
 import { type ProcessRequest, readRequest, RequestUnreadableError } from "./requests.ts";
+import { tellUnlessFatal } from "./tell_failure.ts";
 
 /** When and how much is repaired. */
 export interface RepairOptions {
@@ -60,8 +60,7 @@ export function repairs(
           await run(signal);
         } catch (error) {
           if (signal.aborted) return;
-          const { code, message } = classified(error);
-          emit({ kind: "discover_failed", network: network.name, direction, code, message });
+          tellUnlessFatal(network.name, direction, error);
         }
       }
     });
@@ -109,13 +108,20 @@ export class Repair {
     return missing + await this.#stale(signal);
   }
 
-  /** Gives the queue back what it may have lost of blocks that stand still. @returns how many these are. */
+  /**
+   * Gives the queue back what it may have lost of blocks that stand still. One that left the chain unnoticed (no block
+   * follows it, or nobody leads forwards) makes room for the block that took its place.
+   *
+   * @returns how many stand still.
+   */
   async reconcile(signal: AbortSignal): Promise<number> {
     let blocks = 0;
     for (const { block, sinceMs } of await this.#watch()) {
       if (signal.aborted) break;
       if (this.#now() - sinceMs < this.#network.repair.reconcileMs) continue;
-      await this.#intake.again(block, signal);
+      const [header] = await this.#intake.headers([block.blockNumber], signal);
+      if (header === undefined || header.hash === block.blockHash) await this.#intake.again(block, signal);
+      else await this.#intake.accept([header], this.#intake.processClass, signal);
       blocks++;
     }
     return blocks;
@@ -136,7 +142,7 @@ export class Repair {
   }
 
   async #answered(pending: PendingRequest, signal: AbortSignal): Promise<{ blocks: number; refused: string }> {
-    const { queue, repair } = this.#network;
+    const { queue, ledger, name, repair } = this.#network;
     let request: ProcessRequest;
     try {
       request = readRequest(pending.body);
@@ -145,19 +151,24 @@ export class Repair {
       return { blocks: 0, refused: error.message };
     }
     const processors = this.#only((processor) => request.processors.includes(processor));
+    if (Object.keys(processors).length === 0) {
+      return { blocks: 0, refused: `it names no processor of ${name}: ${request.processors.join(", ")}` };
+    }
+    // What is not reached yet comes by itself; done now, it would be jumped over.
+    const highest = (await ledger.bounds())?.highest ?? -1;
     const taskClass = request.class === "process" ? this.#intake.processClass : this.#intake.reprocessClass;
     let blocks = 0;
     for (const numbers of batches(request.blocks)) {
       while (!signal.aborted && waitingTasks(await queue.stats()) >= repair.maxQueuedTasks) {
         await pause(REQUESTS_MS, signal);
       }
-      if (signal.aborted) break;
       for (const number of numbers) {
+        if (signal.aborted || number > highest) break;
         const headers = await this.#intake.headers([number], signal);
         blocks += (await this.#intake.accept(headers, taskClass, signal, processors)).length;
       }
     }
-    return { blocks, refused: "" };
+    return { blocks, refused: blocks === 0 ? `block ${highest} is the highest so far` : "" };
   }
 
   /** Numbers between the lowest and the highest that a processor has no block of. */

@@ -64,12 +64,18 @@ export interface Ledger {
   readonly network: string;
   /** Durable when it resolves. Rows that would move a block backwards in its life are the caller's mistake. */
   write(rows: readonly LedgerRow[]): Promise<void>;
-  /** Of the blocks that are not orphaned; `undefined`: the ledger is empty. */
-  bounds(): Promise<LedgerBounds | undefined>;
+  /** Of the blocks that are not orphaned, from number `from` (or the first) on; `undefined`: there are none. */
+  bounds(from?: number): Promise<LedgerBounds | undefined>;
+  /** Lowest number of the run of consecutive numbers that ends with `number`, which has a block that is not orphaned. */
+  runStart(number: number): Promise<number>;
   /** Every row of these numbers, orphaned ones included, by number; both ends included. */
   between(from: number, to: number): Promise<readonly LedgerRow[]>;
-  /** Accepted blocks of a direction, not complete, stuck or orphaned; lowest number first, after number `after`. */
-  open(direction: Direction, after: number, max: number): Promise<readonly LedgerRow[]>;
+  /**
+   * Accepted blocks of a direction, not complete, stuck or orphaned; lowest number first.
+   *
+   * @param after Numbers above it. @param upTo Numbers up to it; absent: all.
+   */
+  open(direction: Direction, after: number, max: number, upTo?: number): Promise<readonly LedgerRow[]>;
   /** Numbers in [from, to] for which `processor` has no block that is not orphaned; lowest first. */
   missing(processor: string, from: number, to: number, max: number): Promise<readonly number[]>;
   /** Runs of equal state in [from, to], gaps included. */

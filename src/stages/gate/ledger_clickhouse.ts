@@ -17,6 +17,7 @@ import openSql from "./sql/ledger_open.sql" with { type: "text" };
 import orphanedSql from "./sql/ledger_orphaned.sql" with { type: "text" };
 import rangesSql from "./sql/ledger_ranges.sql" with { type: "text" };
 import recordsSql from "./sql/ledger_records.sql" with { type: "text" };
+import runStartSql from "./sql/ledger_run_start.sql" with { type: "text" };
 
 /** A SELECT with bound parameters. */
 export type Query = <T>(sql: string, params: Readonly<Record<string, unknown>>) => Promise<T[]>;
@@ -53,32 +54,40 @@ export class ClickHouseLedger implements Ledger {
     if (rows.length > 0) await this.insert(rows);
   }
 
-  async bounds(): Promise<LedgerBounds | undefined> {
-    const [row] = await this.#ask<{ lowest: string; highest: string; blocks: string }>(boundsSql, {});
+  async bounds(from = 0): Promise<LedgerBounds | undefined> {
+    const [row] = await this.#ask<{ lowest: string; highest: string; blocks: string }>(boundsSql, { from });
     if (row === undefined) {
       throw new LedgerUnavailableError("Cannot read the bounds of the ledger: the answer has no row");
     }
     return Number(row.blocks) === 0 ? undefined : { lowest: Number(row.lowest), highest: Number(row.highest) };
   }
 
+  async runStart(number: number): Promise<number> {
+    const [row] = await this.#ask<{ lowest: string }>(runStartSql, { number });
+    return Number(row?.lowest ?? number);
+  }
+
   async between(from: number, to: number): Promise<readonly LedgerRow[]> {
     return (await this.#ask<StoredRow>(betweenSql, { from, to })).map(ledgerRow);
   }
 
-  async open(direction: Direction, after: number, max: number): Promise<readonly LedgerRow[]> {
-    return (await this.#ask<StoredRow>(openSql, { direction, after, max })).map(ledgerRow);
+  async open(
+    direction: Direction,
+    after: number,
+    max: number,
+    upTo: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<readonly LedgerRow[]> {
+    return (await this.#ask<StoredRow>(openSql, { direction, after, upTo, max })).map(ledgerRow);
   }
 
   async missing(processor: string, from: number, to: number, max: number): Promise<readonly number[]> {
     if (to < from) return [];
-    const rows = await this.#ask<{ block_number: string }>(missingSql, {
-      processor,
-      from,
-      to,
-      count: to - from + 1,
-      max,
-    });
-    return rows.map((row) => Number(row.block_number));
+    const gaps = await this.#ask<{ first: string; last: string }>(missingSql, { processor, from, to, max });
+    const numbers: number[] = [];
+    for (const { first, last } of gaps) {
+      for (let number = Number(first); number <= Number(last) && numbers.length < max; number++) numbers.push(number);
+    }
+    return numbers;
   }
 
   async ranges(processor: string, from: number, to: number): Promise<readonly LedgerRange[]> {

@@ -20,19 +20,26 @@ export class MemoryLedger implements Ledger {
     return Promise.resolve();
   }
 
-  bounds(): Promise<LedgerBounds | undefined> {
-    const numbers = this.#sorted().filter((row) => row.state !== "orphaned").map((row) => row.blockNumber);
+  bounds(from = 0): Promise<LedgerBounds | undefined> {
+    const numbers = this.#numbers().filter((number) => number >= from);
     if (numbers.length === 0) return Promise.resolve(undefined);
     return Promise.resolve({ lowest: numbers[0]!, highest: numbers.at(-1)! });
+  }
+
+  runStart(number: number): Promise<number> {
+    const numbers = new Set(this.#numbers());
+    let lowest = number;
+    while (numbers.has(lowest - 1)) lowest--;
+    return Promise.resolve(lowest);
   }
 
   between(from: number, to: number): Promise<readonly LedgerRow[]> {
     return Promise.resolve(this.#sorted().filter((row) => row.blockNumber >= from && row.blockNumber <= to));
   }
 
-  open(direction: Direction, after: number, max: number): Promise<readonly LedgerRow[]> {
+  open(direction: Direction, after: number, max: number, upTo = Infinity): Promise<readonly LedgerRow[]> {
     const rows = this.#sorted().filter((row) =>
-      row.state === "accepted" && row.direction === direction && row.blockNumber > after
+      row.state === "accepted" && row.direction === direction && row.blockNumber > after && row.blockNumber <= upTo
     );
     return Promise.resolve(rows.slice(0, max));
   }
@@ -70,6 +77,11 @@ export class MemoryLedger implements Ledger {
 
   #sorted(): LedgerRow[] {
     return [...this.#rows.values()].sort((a, b) => a.blockNumber - b.blockNumber);
+  }
+
+  /** Of blocks that are not orphaned, ascending. */
+  #numbers(): number[] {
+    return this.#sorted().filter((row) => row.state !== "orphaned").map((row) => row.blockNumber);
   }
 
   #present(processor: string): Map<number, LedgerRow> {

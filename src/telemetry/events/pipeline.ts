@@ -413,7 +413,7 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
   ],
   gap_repaired: () => ["info", "enqueued blocks again"],
   request_answered: (event) =>
-    event.refused === "" ? ["info", "did what was asked for"] : ["warn", "refused a request: it cannot be read"],
+    event.refused === "" ? ["info", "did what was asked for"] : ["warn", "refused a request"],
   discover_failed: () => ["warn", "cannot look for blocks now, trying again"],
   task_settled: () => ["debug", "task settled"],
   task_failed: (event) =>
