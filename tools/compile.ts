@@ -84,8 +84,12 @@ export function compileArguments(output: string, lock: string): string[] {
   return ["compile", "--no-check", `--lock=${lock}`, ...PERMISSIONS, ...included, "--output", output, "main.ts"];
 }
 
-/** Makes the binary; what Deno prints goes to `stdout`. @returns Deno's exit code. */
-export async function compile(output: string, stdout: "inherit" | "piped"): Promise<{ code: number; text: string }> {
+/** Makes the binary; what Deno prints goes to `stdout`. @returns Deno's exit code, and the text where it was piped. */
+export async function compile(
+  output: string,
+  stdout: "inherit" | "piped",
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; text: string }> {
   const folder = await Deno.makeTempDir({ prefix: "compile-" });
   try {
     const lock = JSON.parse(await Deno.readTextFile("deno.lock")) as Lock;
@@ -96,6 +100,7 @@ export async function compile(output: string, stdout: "inherit" | "piped"): Prom
       stdin: "null",
       stdout,
       stderr: stdout,
+      env: { ...env },
     }).spawn().output();
     const decoder = new TextDecoder();
     return {
