@@ -31,7 +31,8 @@ async function check(text: string, ...more: string[]): Promise<CommandOutcome & 
 
 Deno.test("config check prints what is in effect, secrets redacted, as YAML and as JSON", async () => {
   const yaml = await check(MINIMAL);
-  assert.deepEqual([yaml.code, yaml.stderr], [0, []]);
+  assert.deepEqual([yaml.code, yaml.stderr.length], [0, 1]);
+  assert.ok(yaml.stderr[0]!.endsWith("config.yaml:5: local has no ws: heads are polled"), yaml.stderr[0]);
   const json = await check(MINIMAL, "--json");
   assert.deepEqual(parse(yaml.stdout), JSON.parse(json.stdout));
   assert.equal(parse(yaml.stdout).proof.policy, "enforce");
