@@ -21,11 +21,13 @@ import {
   D_NO_DEPOSIT_REASON,
   D_NO_REASON,
   D_OPENING,
+  D_UNDEFINED,
   F4,
   F5,
   H1,
   P2,
   R2,
+  S1,
 } from "./identities";
 import {
   CALL,
@@ -35,6 +37,7 @@ import {
   KIND_RETURN,
   KIND_SELFDESTRUCT,
   KIND_STOP,
+  KIND_UNDEFINED,
   OPERATION_NONE,
   OPERATION_UNKNOWN,
   RETURN,
@@ -257,6 +260,9 @@ export function endFrame(flag: i32): u32 {
   } else {
     if (outcome == OUTCOME_DEPOSIT && is(KNOWN_RULES) && !canRefuseDeposit()) {
       violate(H1, D_NO_DEPOSIT_REASON, load<u32>(F, P_INDEX), load<u64>(F, P_SIZE), load<u64>(F, P_GAS));
+    }
+    if (load<i32>(F, P_KIND) == KIND_UNDEFINED && outcome != OUTCOME_UNKNOWN && is(KNOWN_RULES)) {
+      violate(S1, D_UNDEFINED, load<u32>(F, P_INDEX), load<u32>(F, P_OP) as u64, 0);
     }
     resolveLast();
   }

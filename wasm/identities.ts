@@ -63,3 +63,4 @@ export const D_LOADED_VALUE = 30;
 export const D_STORE_CLASS = 31;
 export const D_NOTHING_EXECUTED = 32;
 export const D_DEPTH_LIMIT = 33;
+export const D_UNDEFINED = 34;

@@ -162,6 +162,9 @@ function checkRows(execution: Execution, rules: Rules): void {
       checkPrice(row, rules, violations);
     }
     const last = frame.rows.at(-1);
+    if (last !== undefined && !last.fails && frame.outcome !== "unknown" && !exists(last, rules)) {
+      violate(violations, "S1", `frame ${frame.id} is not halted by ${last.op}`, last);
+    }
     if (last?.fails === true && last.stack !== undefined && !canHalt(last, frame, rules)) {
       violate(violations, "H1", `frame ${frame.id} cannot halt at ${last.op} with ${last.gas} gas`, last);
     }
@@ -175,7 +178,7 @@ function checkRows(execution: Execution, rules: Rules): void {
 
 function checkSuccessor(row: Row, next: Row, rules: Rules, violations: Violation[]): void {
   const opcode = OPCODES.get(row.op);
-  if (opcode === undefined || !rules.at(opcode.since) || ENDS.has(row.op)) {
+  if (opcode === undefined || !exists(row, rules) || ENDS.has(row.op)) {
     violate(violations, "P2", `${next.op} follows ${row.op} in one frame`, next);
   } else {
     const jumps = row.op === "JUMP" || row.op === "JUMPI" && (item(row, 1) ?? 0n) !== 0n;
@@ -194,7 +197,7 @@ function checkSuccessor(row: Row, next: Row, rules: Rules, violations: Violation
 
 /** S1: every opcode but calls and creates, unless it failed. */
 function checkPrice(row: Row, rules: Rules, violations: Violation[]): void {
-  if (row.fails || CALLS.has(row.op) || CREATES.has(row.op) || !hasOperands(row)) return;
+  if (row.fails || !exists(row, rules) || CALLS.has(row.op) || CREATES.has(row.op) || !hasOperands(row)) return;
   const price = row.next === undefined ? row.costRaw : row.gasUsed;
   if (row.next === undefined && (price < 0n || price >= 2n ** 63n)) return;
   const prices = admissible(row, rules);
@@ -203,11 +206,16 @@ function checkPrice(row: Row, rules: Rules, violations: Violation[]): void {
   }
 }
 
-/** TRACE A.2: what an opcode may cost; `undefined` when nobody can pay it or it does not exist. */
-function admissible(row: Row, rules: Rules): readonly bigint[] | undefined {
+function exists(row: Row, rules: Rules): boolean {
   const opcode = OPCODES.get(row.op);
+  return opcode !== undefined && rules.at(opcode.since);
+}
+
+/** TRACE A.2: what an opcode that exists may cost; `undefined` when nobody can pay it. */
+function admissible(row: Row, rules: Rules): readonly bigint[] | undefined {
+  const opcode = OPCODES.get(row.op)!;
   const { expansion } = row;
-  if (opcode === undefined || !rules.at(opcode.since) || expansion === undefined) return undefined;
+  if (expansion === undefined) return undefined;
   if (opcode.price !== undefined) return [opcode.price];
   const berlin = rules.at("berlin");
   const access = (istanbul: bigint, before: bigint, cold = 2600n) =>

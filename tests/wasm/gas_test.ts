@@ -80,6 +80,27 @@ Deno.test("a wrong price, pc, stack height or destination is found at its struct
   assert.equal(jump.record!.violations[0]?.identity, "P2");
 });
 
+Deno.test("an opcode that does not exist in the fork halts its frame, or the trace is wrong", () => {
+  const undefinedOpcodes = [
+    { op: "CLZ", stack: [1n], fork: "prague" },
+    { op: "REVERT", stack: [0n, 0n], fork: "spuriousdragon", status: "0x0", failed: true },
+    { op: "INVALID", fork: "prague" },
+  ] as const;
+  for (const { op, fork, ...rest } of undefinedOpcodes) {
+    // A client that prints no structlog for the STOP behind the end of the code: the last opcode may be any that exists.
+    const client = "Nethermind/v1.38.0";
+    const ended = new Kept(false);
+    feeder.begin(callContext({ client, gasUsed: 21_000n, fork, ...rest }), ended)
+      .feed({ op, ...("stack" in rest && { stack: rest.stack }) }).end({ failed: "failed" in rest });
+    assert.deepEqual(ended.record!.violations.map(({ identity }) => identity), ["S1"], op);
+    assert.match(ended.record!.detail, /does not exist in this fork/);
+    const halted = new Kept(false);
+    feeder.begin(callContext({ client, gasUsed: GAS_LIMIT, fork, status: "0x0" }), halted)
+      .feed({ op: op === "REVERT" ? "CLZ" : op, stack: [1n] }).end({ failed: true });
+    assert.equal(halted.record!.verdict, "proved", op);
+  }
+});
+
 Deno.test("without a fork, or before Spurious Dragon, nothing is proved and prices violate nothing", () => {
   for (const fork of [undefined, "frontier", "amsterdam"] as const) {
     const kept = new Kept(false);

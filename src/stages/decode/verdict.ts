@@ -189,6 +189,8 @@ function describe(
       return `empty trace but the receipt says ${found} (intrinsic ${expected})`;
     case I.D_DEPTH_LIMIT:
       return `depth ${found} is beyond ${expected} open frames`;
+    case I.D_UNDEFINED:
+      return `${name} does not exist in this fork but did not halt its frame`;
     default:
       throw new Error(`Cannot describe a violation: current value is ${detail}`);
   }
