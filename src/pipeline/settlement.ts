@@ -17,6 +17,8 @@ export interface TaskEnd {
   readonly complete?: boolean;
   /** Node that the reply came from. */
   readonly node?: string;
+  /** Nodes whose traces of a refused transaction violate the proof, this one included. Absent: none is refused. */
+  readonly violations?: number;
 }
 
 /** Says what the queue shall do with the task. */
@@ -45,8 +47,7 @@ export function settlementOf(end: TaskEnd): Settlement {
   }
   const single = task.first === task.last;
   if (error === undefined) {
-    const seen = task.failedNodes.includes(end.node ?? "") ? task.attempts + 1 : task.failedNodes.length + 1;
-    return single && seen >= VIOLATIONS_BEFORE_DEATH
+    return single && (end.violations ?? 1) >= VIOLATIONS_BEFORE_DEATH
       ? { outcome: "dead", failure }
       : narrowed(task, failure, refused.length > 1);
   }

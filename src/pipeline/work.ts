@@ -23,7 +23,9 @@ import {
   type PlainError,
   plainError,
   type TraceJob,
+  type TransactionResult,
 } from "./trace_job.ts";
+import { Violations } from "./violations.ts";
 import type { Workers } from "./workers.ts";
 
 /** A task without a trace: resolves when what it did is durable. */
@@ -165,6 +167,8 @@ class Capacities implements Disposable {
 
 /** Runs leases of one network. */
 class Lane {
+  readonly #violations = new Violations();
+
   constructor(
     readonly network: WorkNetwork,
     readonly process: WorkProcess,
@@ -212,14 +216,23 @@ class Lane {
       accepted.resolve();
       const ends = await Promise.all(jobs);
       const failed = ends.find((results) => results.error !== undefined)?.error ?? error;
+      const results = ends.flatMap((results) => results.transactions);
       return {
         task: lease.task,
-        results: ends.flatMap((results) => results.transactions),
+        results,
+        violations: this.#countViolations(results, node ?? ""),
         ...(failed === undefined ? {} : { error: failed }),
         ...(node === undefined ? {} : { node }),
       };
     });
     return { accepted: accepted.promise, end };
+  }
+
+  /** Nodes that violate the proof about a refused transaction. */
+  #countViolations(results: readonly TransactionResult[], node: string): number {
+    const alone = this.network.pool.nodes().length === 1;
+    const refused = results.filter((result) => !result.stored.published);
+    return Math.max(0, ...refused.map((result) => this.#violations.add(result.transactionHash, node, alone)));
   }
 
   /** Reads every reply of the task, one after the other, until one fails. */
@@ -275,9 +288,7 @@ class Lane {
         method: shape === "block" ? "debug_traceBlockByHash" : "debug_traceTransaction",
         units: network.prediction.structlogs(gas),
         stateAt: Math.max(0, task.blockNumber - 1),
-        ...(task.failedNodes.length > 0 && task.failedNodes.length < network.pool.nodes().length
-          ? { not: task.failedNodes }
-          : {}),
+        ...(task.failedNodes.length > 0 ? { avoid: task.failedNodes } : {}),
       },
       blockNumber: task.blockNumber,
       blockHash: task.blockHash,
@@ -301,7 +312,15 @@ class Lane {
       },
       violated: (evidence: Evidence) => this.#keepEvidence(evidence),
     });
-    return running;
+    return { accepted: running.accepted, results: running.results.then((results) => this.#excused(results)) };
+  }
+
+  /** A reply that broke off because its node went away uses no attempt. */
+  async #excused(results: JobResults): Promise<JobResults> {
+    const { error } = results;
+    if (error?.failure === undefined || error.release) return results;
+    const release = await this.network.pool.isOutage(error.failure);
+    return release ? { ...results, error: { ...error, release } } : results;
   }
 
   async #job(

@@ -40,6 +40,8 @@ import { Requests } from "./requests.ts";
 import { Upkeep } from "./upkeep.ts";
 
 const GAUGES_MS = 5_000;
+/** Reasons of failures in which the node fell silent within a call. */
+const BROKEN_OFF: ReadonlySet<string> = new Set(["cut", "stalled", "timeout", "first_byte_timeout"]);
 /** Lag that grows by this much while the node traces at half of its limit or more lowers the limit. */
 const LAG_GROWTH = 2;
 
@@ -126,7 +128,7 @@ class Pool implements NodePool {
     this.#retries = new RetryBudget(options.rpc.retry);
     this.#hedges = new HedgeBudget(options.rpc.hedge.ratio);
     const [retries, hedges] = [this.#retries, this.#hedges];
-    const failed = (failure: Failure) => this.failed(failure);
+    const failed = (failure: Failure) => this.#failed(failure);
     const calls = { options, nodes, clock, random, grants, sender, heads, retries, hedges, failed };
     this.#requests = new Requests(calls);
     this.#batches = new Batches(calls, this.#requests);
@@ -219,12 +221,10 @@ class Pool implements NodePool {
     };
   }
 
-  failed(failure: Failure): RpcFailure {
+  async isOutage(failure: Failure): Promise<boolean> {
+    if (this.#failed(failure).release) return true;
     const node = this.#nodes.find(({ name }) => name === failure.node);
-    const nodeDown = node !== undefined && (node.connection.state !== "closed" || !node.probed);
-    const released = failure.action === "limit" || failure.action === "overload" || failure.action === "missing" ||
-      failure.action === "same" || failure.action === "depth" || failure.action === "fatal";
-    return new RpcFailure(failure, released || failure.connection === true || nodeDown);
+    return node !== undefined && BROKEN_OFF.has(failure.reason) && !await this.#upkeep.isAlive(node);
   }
 
   ready(signal?: AbortSignal): Promise<void> {
@@ -261,6 +261,15 @@ class Pool implements NodePool {
     await this.#watches;
     for (const fan of [this.#capacity, this.#headFan, this.#pendingFan]) fan.end();
     this.#connections[Symbol.dispose]();
+  }
+
+  /** The error of a call; it releases the task where the node, not the task, is to blame. */
+  #failed(failure: Failure): RpcFailure {
+    const node = this.#nodes.find(({ name }) => name === failure.node);
+    const nodeDown = node !== undefined && (node.connection.state !== "closed" || !node.probed);
+    const released = failure.action === "limit" || failure.action === "overload" || failure.action === "missing" ||
+      failure.action === "same" || failure.action === "depth" || failure.action === "fatal";
+    return new RpcFailure(failure, released || failure.connection === true || nodeDown);
   }
 
   #node(name: NodeName): PoolNode {

@@ -6,7 +6,6 @@
  */
 import type { Observable } from "rxjs";
 import type { ClientFlags } from "../ethereum/clients.ts";
-import type { RpcFailure } from "./failure.ts";
 import type { BreakerState } from "./breaker.ts";
 
 /** Who waits for the answer, highest first. */
@@ -335,8 +334,11 @@ export interface NodePool extends AsyncDisposable {
   nodes(): readonly NodeState[];
   /** The breaker of one class of one node. @throws {RangeError} no node of this name */
   breaker(node: NodeName, callClass: CallClass): BreakerControl;
-  /** The error of a lease that failed; it releases the task where the node, not the task, is to blame. */
-  failed(failure: Failure): RpcFailure;
+  /**
+   * Whether a failure is the node's outage: what was asked uses no attempt. Asks the node for a sign of life where a
+   * reply broke off. Call it after the lease was reported.
+   */
+  isOutage(failure: Failure): Promise<boolean>;
   /**
    * Resolves when every class in use has a ready node.
    *

@@ -104,6 +104,20 @@ export class Upkeep {
     return this.#outages.size > 0 || (this.#context.grants.starving && this.#context.nodes.some(isOpen));
   }
 
+  /** Asks a node for a sign of life. One without counts for the breaker of its connection. */
+  async isAlive(node: PoolNode): Promise<boolean> {
+    const { clock, options, direct, signal } = this.#context;
+    if (signal.aborted) return false;
+    const limitMs = callLimitMs("head", "eth_blockNumber", node.options, options.rpc);
+    const reply = await direct.try(node, "head", { method: "eth_blockNumber", params: [] }, limitMs).catch((error) => {
+      if (signal.aborted) return undefined;
+      throw error;
+    });
+    if (reply?.ok) return true;
+    if (reply?.failure.connection) node.connection.failed(clock.now(), reply.failure.reason);
+    return reply !== undefined && reply.failure.connection !== true && reply.failure.action !== "overload";
+  }
+
   /** A breaker moved. */
   breakerMoved(node: PoolNode, place: BreakerPlace, transition: BreakerTransition): void {
     const { options, clock } = this.#context;

@@ -80,18 +80,16 @@ Deno.test("settlementOf() splits off what is durable and tries refused ones alon
   });
 });
 
-Deno.test("settlementOf() gives a violated transaction to a second node, then buries it", () => {
-  assert.equal(settlementOf({ task: task(1, 1), results: [result(1, false)], node: "a" }).outcome, "fail");
-  assert.equal(
-    settlementOf({ task: task(1, 1, { attempts: 1, failedNodes: ["a"] }), results: [result(1, false)], node: "b" })
-      .outcome,
-    "dead",
-  );
-  assert.equal(
-    settlementOf({ task: task(1, 1, { attempts: 1, failedNodes: ["a"] }), results: [result(1, false)], node: "a" })
-      .outcome,
-    "dead",
-  );
+Deno.test("settlementOf() gives a violated transaction to another node, and buries it when two agree", () => {
+  const end = { task: task(1, 1), results: [result(1, false)], node: "a" };
+  assert.equal(settlementOf({ ...end, violations: 1 }).outcome, "fail");
+  assert.equal(settlementOf({ ...end, violations: 2, node: "b" }).outcome, "dead");
+});
+
+Deno.test("settlementOf() keeps a transaction that one node failed and another one lied about", () => {
+  const again = task(1, 1, { attempts: 1, failedNodes: ["a"] });
+  const end = { task: again, results: [result(1, false)], node: "b", violations: 1 };
+  assert.equal(settlementOf(end).outcome, "fail");
 });
 
 Deno.test("settlementOf() uses no attempt for what a node could not do now", () => {
