@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   trace: { summary: "the same for a transaction of a node", load: () => import("./src/cli/trace.ts") },
   schema: { summary: "plan, apply or compare the tables", load: () => import("./src/cli/schema.ts") },
   queue: { summary: "figures, dead letters, pause and resume", load: () => import("./src/cli/queue.ts") },
+  verify: { summary: "what is complete, missing or stuck", load: () => import("./src/cli/verify.ts") },
   spill: { summary: "rows that wait on disk for ClickHouse", load: () => import("./src/cli/spill.ts") },
   evidence: { summary: "list and show what is kept of refused traces", load: () => import("./src/cli/evidence.ts") },
   nodes: { summary: "the nodes: state, lag, limits, breakers", load: () => import("./src/cli/nodes.ts") },
