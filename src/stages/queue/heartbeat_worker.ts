@@ -3,7 +3,7 @@
  * main isolate cost no lease. It renews what moves, and tells what is lost and what stands still.
  */
 /// <reference lib="deno.worker" />
-import { accessError, newClient, type RedisTarget, runScript, script } from "./redis_connection.ts";
+import { accessError, disconnected, newClient, type RedisTarget, runScript, script } from "./redis_connection.ts";
 import { CELL_LENGTH, Pulse } from "./pulse.ts";
 import heartbeat from "./scripts/heartbeat.lua" with { type: "text" };
 
@@ -114,8 +114,7 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
           break;
         case "close":
           clearInterval(timer);
-          client.disconnect();
-          client.once("end", () => {
+          void disconnected(client).then(() => {
             send({ kind: "closed" });
             self.close();
           });

@@ -6,6 +6,7 @@
  * written for it. (The option that turns this off leaves their promises pending for ever.)
  */
 import { createHash } from "node:crypto";
+import process from "node:process";
 import { Redis, type RedisOptions } from "ioredis";
 import { PipelineError } from "../../errors.ts";
 import prelude from "./scripts/prelude.lua" with { type: "text" };
@@ -79,6 +80,24 @@ export function newClient(target: RedisTarget): Redis {
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
     port: url.port === "" ? 6379 : Number(url.port),
   });
+}
+
+/**
+ * Disconnects, and resolves when nothing is left of the connection. What was asked and not answered is rejected.
+ *
+ * Between two tries to connect, ioredis takes a `disconnect` for the end of the tries and tells nobody: no `end` ever
+ * comes and what waits never settles. There the next try is waited for, and the socket that it opens a tick later.
+ */
+export function disconnected(client: Redis): Promise<void> {
+  if (client.status === "end") return Promise.resolve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  client.once("end", () => resolve());
+  function leave(): void {
+    if (client.status === "reconnecting") client.once("connecting", () => process.nextTick(leave));
+    else client.disconnect();
+  }
+  leave();
+  return promise;
 }
 
 /** `error` as ours where it means that Redis refuses us; names what is missing, never the password. */

@@ -45,6 +45,7 @@ import {
 } from "./port.ts";
 import {
   accessError,
+  disconnected,
   keyPrefix,
   newClient,
   QueueAccessError,
@@ -152,6 +153,7 @@ class MainConnection {
   readonly #target: RedisTarget;
   readonly #reconnected = new Set<() => void>();
   #awaySinceMs: number | undefined;
+  #left = Promise.withResolvers<void>();
   #saidAtMs = 0;
   #lastError = "connection closed";
   #opened = false;
@@ -171,10 +173,15 @@ class MainConnection {
       this.#back();
     });
     this.client.connect().catch(() => {}); // reconnects by itself
-    this.ready = first.promise.then(() => this.#inspect()).catch((error) => {
-      this.client.disconnect();
+    this.ready = first.promise.then(() => this.#inspect()).catch(async (error) => {
+      await disconnected(this.client);
       throw error;
     });
+  }
+
+  /** Resolves when Redis is away, at once if it is. */
+  get away(): Promise<void> {
+    return this.#left.promise;
   }
 
   onReconnect(listener: () => void): Disposable {
@@ -189,6 +196,7 @@ class MainConnection {
   #away(): void {
     const now = performance.now();
     this.#awaySinceMs ??= now;
+    this.#left.resolve();
     if (this.#saidAtMs !== 0 && now - this.#saidAtMs < OUTAGE_REMINDER_MS) return;
     this.#saidAtMs = now;
     const seconds = (now - this.#awaySinceMs) / 1000;
@@ -198,6 +206,7 @@ class MainConnection {
   #back(): void {
     const since = this.#awaySinceMs;
     this.#awaySinceMs = undefined;
+    this.#left = Promise.withResolvers();
     this.#saidAtMs = 0;
     emit({ kind: "queue_reachable", seconds: since === undefined ? 0 : (performance.now() - since) / 1000 });
     if (this.#opened) { for (const listener of this.#reconnected) listener(); }
@@ -296,14 +305,6 @@ class BlockingConnection<T> {
     await disconnected(this.#client);
     await this.#running;
   }
-}
-
-function disconnected(client: Redis): Promise<void> {
-  if (client.status === "end") return Promise.resolve();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  client.once("end", () => resolve());
-  client.disconnect();
-  return promise;
 }
 
 class RedisQueue implements WorkQueue {
@@ -558,7 +559,8 @@ class RedisQueue implements WorkQueue {
     this.#closed.abort();
     clearInterval(this.#sweep);
     this.#reconnected[Symbol.dispose]();
-    await this.#leases.close();
+    // While Redis is away nothing can be sent: what is not settled runs again.
+    await Promise.race([this.#leases.close(), this.#main.away]);
     await Promise.all([this.#bell?.close(), this.#tellings?.close()]);
   }
 

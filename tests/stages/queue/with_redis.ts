@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { Redis } from "ioredis";
+import { disconnected } from "../../../src/stages/queue/redis_connection.ts";
 
 const START_TRIES = 200;
 const START_STEP_MS = 10;
@@ -75,12 +76,7 @@ export class RedisServer {
   }
 
   async stop(): Promise<void> {
-    if (this.#inspector !== undefined) {
-      const ended = Promise.withResolvers<void>();
-      this.#inspector.once("end", () => ended.resolve());
-      this.#inspector.disconnect();
-      await ended.promise;
-    }
+    if (this.#inspector !== undefined) await disconnected(this.#inspector);
     await this.down();
     await Deno.remove(this.#directory, { recursive: true });
   }
