@@ -1,0 +1,236 @@
+/** What every ledger promises, one test per guarantee, written against the port. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { advanced, type BlockRecords, type Ledger, type LedgerRow, nextVersion } from "../../src/stages/gate/ledger.ts";
+
+/** A ledger without rows, ended by `await using`. */
+export interface EmptyLedger extends AsyncDisposable {
+  readonly ledger: Ledger;
+  /** The store has these records. */
+  record(records: readonly BlockRecords[]): Promise<void>;
+}
+
+/** Network of every ledger under test. */
+export const NETWORK = "testnet";
+const ACCEPTED_MS = 1_700_000_000_123;
+
+/** Hash of block `number` on fork `fork`. */
+export function hashOf(number: number, fork = 0): string {
+  return `0x${fork.toString(16).padStart(2, "0")}${number.toString(16).padStart(62, "0")}`;
+}
+
+/** A row with everything set that a test does not care about. */
+export function row(blockNumber: number, changes: Partial<LedgerRow> = {}): LedgerRow {
+  return {
+    network: NETWORK,
+    processor: "transaction_structlog",
+    blockNumber,
+    blockHash: hashOf(blockNumber),
+    parentHash: hashOf(Math.max(0, blockNumber - 1)),
+    state: "accepted",
+    direction: "forwards",
+    taskCount: 1,
+    transactions: 3,
+    expectedRows: 0,
+    storedRows: 0,
+    attempts: 0,
+    dead: 0,
+    violated: 0,
+    acceptedMs: ACCEPTED_MS,
+    version: 1,
+    ...changes,
+  };
+}
+
+function numbersOf(rows: readonly LedgerRow[]): number[] {
+  return rows.map((entry) => entry.blockNumber);
+}
+
+/** Runs the contract against one adapter. */
+export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): void {
+  const test = (fact: string, run: (ledger: Ledger, empty: EmptyLedger) => Promise<void>) =>
+    Deno.test(`${name}: ${fact}`, async () => {
+      await using empty = await open();
+      await run(empty.ledger, empty);
+    });
+
+  test("an empty ledger has no bounds and no rows", async (ledger) => {
+    assert.equal(await ledger.bounds(), undefined);
+    assert.deepEqual(await ledger.between(0, 1_000), []);
+    assert.deepEqual(await ledger.open("forwards", -1, 10), []);
+    assert.deepEqual(await ledger.orphaned(0), []);
+    assert.deepEqual(await ledger.missing("transaction_structlog", 3, 6, 10), [3, 4, 5, 6]);
+    assert.deepEqual(await ledger.ranges("transaction_structlog", 3, 6), [{ from: 3, to: 6, state: "missing" }]);
+    assert.deepEqual(await ledger.records([{ blockNumber: 1, blockHash: hashOf(1) }]), []);
+    await ledger.write([]);
+    assert.equal(await ledger.bounds(), undefined);
+  });
+
+  test("what is written comes back whole", async (ledger) => {
+    const written = row(19_000_000, {
+      state: "complete",
+      direction: "backwards",
+      taskCount: 4,
+      transactions: 211,
+      expectedRows: 5_000_000_000,
+      storedRows: 5_000_000_000,
+      attempts: 2,
+      dead: 1,
+      violated: 1,
+      verifiedMs: ACCEPTED_MS + 7,
+      completedMs: ACCEPTED_MS + 5,
+      version: ACCEPTED_MS + 9,
+    });
+    await ledger.write([written]);
+    assert.deepEqual(await ledger.between(19_000_000, 19_000_000), [written]);
+  });
+
+  test("the row with the larger version wins, whatever the order", async (ledger) => {
+    const newer = row(5, { state: "complete", completedMs: ACCEPTED_MS, version: 7 });
+    await ledger.write([newer]);
+    await ledger.write([row(5, { version: 6 })]);
+    assert.deepEqual(await ledger.between(5, 5), [newer]);
+    await ledger.write([row(5, { version: 8 })]);
+    assert.equal((await ledger.between(5, 5))[0]!.state, "accepted");
+  });
+
+  test("processors and forks of a number have rows of their own", async (ledger) => {
+    await ledger.write([
+      row(5),
+      row(5, { processor: "transaction_structlog_agg" }),
+      row(5, { blockHash: hashOf(5, 1), state: "orphaned" }),
+    ]);
+    assert.equal((await ledger.between(5, 5)).length, 3);
+    assert.equal((await ledger.between(0, 4)).length, 0);
+  });
+
+  test("bounds are those of blocks that are not orphaned", async (ledger) => {
+    await ledger.write([row(5), row(7), row(9, { state: "orphaned" }), row(3, { state: "orphaned" })]);
+    assert.deepEqual(await ledger.bounds(), { lowest: 5, highest: 7 });
+    assert.deepEqual(await ledger.bounds(6), { lowest: 7, highest: 7 });
+    assert.equal(await ledger.bounds(8), undefined);
+  });
+
+  test("open() pages through accepted blocks of one direction, lowest first", async (ledger) => {
+    await ledger.write([
+      row(9),
+      row(4),
+      row(6, { direction: "backwards" }),
+      row(5, { state: "complete" }),
+      row(7, { state: "stuck" }),
+      row(8, { state: "orphaned" }),
+      row(0),
+    ]);
+    assert.deepEqual(numbersOf(await ledger.open("forwards", -1, 10)), [0, 4, 9]);
+    assert.deepEqual(numbersOf(await ledger.open("forwards", -1, 2)), [0, 4]);
+    assert.deepEqual(numbersOf(await ledger.open("forwards", 4, 2)), [9]);
+    assert.deepEqual(numbersOf(await ledger.open("forwards", -1, 10, 8)), [0, 4]);
+    assert.deepEqual(numbersOf(await ledger.open("backwards", -1, 10)), [6]);
+  });
+
+  test("missing() names the holes of one processor, lowest first, ends included, no more than asked for", async (ledger) => {
+    await ledger.write([
+      row(2),
+      row(3, { state: "orphaned" }),
+      row(3, { processor: "transaction_simple" }),
+      row(6),
+      row(7),
+    ]);
+    assert.deepEqual(await ledger.missing("transaction_structlog", 0, 9, 10), [0, 1, 3, 4, 5, 8, 9]);
+    assert.deepEqual(await ledger.missing("transaction_structlog", 0, 9, 4), [0, 1, 3, 4]);
+    assert.deepEqual(await ledger.missing("transaction_structlog", 6, 7, 4), []);
+    assert.deepEqual(await ledger.missing("transaction_structlog", 7, 6, 4), []);
+    assert.deepEqual(await ledger.missing("transaction_simple", 2, 4, 10), [2, 4]);
+  });
+
+  test("runStart() is the lower end of a run without holes", async (ledger) => {
+    await ledger.write([
+      row(0),
+      row(1),
+      row(3, { state: "orphaned" }),
+      row(4),
+      row(5),
+      row(5, { processor: "transaction_simple" }),
+      row(6, { processor: "transaction_simple" }),
+    ]);
+    assert.equal(await ledger.runStart(6), 4);
+    assert.equal(await ledger.runStart(4), 4);
+    assert.equal(await ledger.runStart(1), 0);
+    assert.equal(await ledger.runStart(0), 0);
+  });
+
+  test("ranges() are runs of one state, holes included", async (ledger) => {
+    await ledger.write([
+      ...[1, 2, 3].map((number) => row(number, { state: "complete" })),
+      row(4, { state: "stuck" }),
+      row(5, { state: "complete" }),
+      row(8),
+      row(8, { blockHash: hashOf(8, 1), state: "orphaned" }),
+    ]);
+    assert.deepEqual(await ledger.ranges("transaction_structlog", 0, 9), [
+      { from: 0, to: 0, state: "missing" },
+      { from: 1, to: 3, state: "complete" },
+      { from: 4, to: 4, state: "stuck" },
+      { from: 5, to: 5, state: "complete" },
+      { from: 6, to: 7, state: "missing" },
+      { from: 8, to: 8, state: "accepted" },
+      { from: 9, to: 9, state: "missing" },
+    ]);
+    assert.deepEqual(await ledger.ranges("transaction_structlog", 2, 3), [{ from: 2, to: 3, state: "complete" }]);
+  });
+
+  test("missing(), ranges() and bounds() agree on any set of blocks", async (ledger) => {
+    let version = 1;
+    await fc.assert(
+      fc.asyncProperty(fc.uniqueArray(fc.integer({ min: 20, max: 40 }), { maxLength: 15 }), async (present) => {
+        version++;
+        const states = Array.from({ length: 21 }, (_, index) => present.includes(20 + index));
+        await ledger.write(
+          states.map((there, index) => row(20 + index, { state: there ? "complete" : "orphaned", version })),
+        );
+        const absent = states.flatMap((there, index) => there ? [] : [20 + index]);
+        assert.deepEqual(await ledger.missing("transaction_structlog", 20, 40, 100), absent);
+        const ranges = await ledger.ranges("transaction_structlog", 20, 40);
+        const inRanges = ranges.filter((range) => range.state === "missing").flatMap(({ from, to }) =>
+          Array.from({ length: to - from + 1 }, (_, offset) => from + offset)
+        );
+        assert.deepEqual(inRanges, absent);
+        const bounds = present.length === 0
+          ? undefined
+          : { lowest: Math.min(...present), highest: Math.max(...present) };
+        assert.deepEqual(await ledger.bounds(), bounds);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  test("orphaned() names what left the chain from a number on", async (ledger) => {
+    await ledger.write([3, 5, 7].map((number) => row(number, { state: "orphaned" })));
+    await ledger.write([row(6)]);
+    assert.deepEqual(numbersOf(await ledger.orphaned(4)), [5, 7]);
+  });
+
+  test("records() counts what the records of a block's transactions say", async (ledger, empty) => {
+    const records: BlockRecords[] = [
+      { blockNumber: 5, blockHash: hashOf(5), transactions: 2, structlogRows: 30, aggregateRows: 4, violated: 1 },
+      { blockNumber: 6, blockHash: hashOf(6), transactions: 1, structlogRows: 15, aggregateRows: 2, violated: 0 },
+    ];
+    await empty.record(records);
+    const asked = [5, 6, 7].map((number) => ({ blockNumber: number, blockHash: hashOf(number) }));
+    const found = [...await ledger.records(asked)].sort((a, b) => a.blockNumber - b.blockNumber);
+    assert.deepEqual(found, records);
+    assert.deepEqual(await ledger.records([{ blockNumber: 5, blockHash: hashOf(5, 1) }]), []);
+    assert.deepEqual(await ledger.records([]), []);
+  });
+
+  test("a block that left and came back: each step has the larger version", async (ledger) => {
+    const accepted = row(5, { version: ACCEPTED_MS });
+    const left = advanced(accepted, "orphaned", {}, ACCEPTED_MS + 1)!;
+    const late = advanced(accepted, "complete", {}, ACCEPTED_MS + 2)!;
+    await ledger.write([left]);
+    await ledger.write([late]);
+    assert.equal((await ledger.between(5, 5))[0]!.state, "orphaned");
+    await ledger.write([{ ...accepted, version: nextVersion(left.version, ACCEPTED_MS + 3) }]);
+    assert.equal((await ledger.between(5, 5))[0]!.state, "accepted");
+  });
+}
