@@ -177,6 +177,15 @@ export function storageContract(name: string, open: () => Promise<OpenStorage>):
     assert.deepEqual([...await open.storage.orphaned([gone, kept], SIGNAL)], [`${BLOCK}:${hash(BLOCK)}`]);
   });
 
+  guarantee("answers for as many transactions as a batch can have", async (open) => {
+    const keys = Array.from({ length: 2_000 }, (_, i) => attemptKey(i, 2 ** 52, 2 ** 40 + i));
+    await open.storage.insert(executionTransactionTraceTable.encode(keys.map((key) => recordRow(key))), SIGNAL);
+    assert.equal((await open.storage.records(keys, SIGNAL)).length, keys.length);
+    assert.equal((await open.storage.orphaned(keys, SIGNAL)).size, 0);
+    await open.storage.deleteAttempts("structlog", keys.slice(0, 300), SIGNAL);
+    assert.equal(await open.storage.deleteSurplus("structlog", keys, SIGNAL), 0);
+  });
+
   guarantee("refuses a block that is cut, and keeps none of it", async (open) => {
     const block = structlogs(attemptKey(0, 7), 100);
     for (const length of [1, 500, block.bytes.length - 1]) {

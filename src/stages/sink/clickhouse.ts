@@ -237,8 +237,15 @@ function answered(response: Response, text: string): Error {
   return new Error(`HTTP ${response.status} without an answer of ClickHouse`);
 }
 
+/** Parameters travel in the URL, which has to stay well below 64 KiB: this many keys, 100 bytes each, in a statement. */
+const KEYS_PER_STATEMENT = 200;
+
 function* byNetwork<K extends TransactionKey>(keys: readonly K[]): Generator<readonly [string, readonly K[]]> {
-  yield* Map.groupBy(keys, (key) => key.network);
+  for (const [network, all] of Map.groupBy(keys, (key) => key.network)) {
+    for (let at = 0; at < all.length; at += KEYS_PER_STATEMENT) {
+      yield [network, all.slice(at, at + KEYS_PER_STATEMENT)];
+    }
+  }
 }
 
 function blocksOf(keys: readonly TransactionKey[]): number[] {
