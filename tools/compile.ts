@@ -1,5 +1,5 @@
 /**
- * `deno task compile [OUTPUT]`: one binary of `main.ts`, with the worker's entries and the decoder's module inside and
+ * `deno task compile [OUTPUT [PERMISSION …]]`: one binary of `main.ts`, with the worker's entries and the decoder's module inside and
  * nothing of `embedded/`. `DENORT_BIN` names Deno's runtime where it cannot be downloaded.
  *
  * Deno embeds every package of the lock file, the 544 MB engine of the demo included, so the binary is made with the part
@@ -12,8 +12,8 @@ export const INCLUDED = [
   "src/stages/queue/heartbeat_worker.ts",
   "wasm/build/decode.wasm",
 ];
-/** What the binary may do: as `deno task start`. */
-const PERMISSIONS = [
+/** What the binary may do where nothing else is said: as `deno task start`. */
+const PERMISSIONS: readonly string[] = [
   "--allow-read",
   "--allow-write=./spill,./evidence",
   "--allow-net",
@@ -78,17 +78,16 @@ async function graphPackages(): Promise<Set<string>> {
   return names;
 }
 
-/** Arguments of `deno` for the binary `output` with the lock file `lock`. */
-export function compileArguments(output: string, lock: string): string[] {
+function compileArguments(output: string, lock: string, permissions: readonly string[]): string[] {
   const included = INCLUDED.flatMap((path) => ["--include", path]);
-  return ["compile", "--no-check", `--lock=${lock}`, ...PERMISSIONS, ...included, "--output", output, "main.ts"];
+  return ["compile", "--no-check", `--lock=${lock}`, ...permissions, ...included, "--output", output, "main.ts"];
 }
 
 /** Makes the binary; what Deno prints goes to `stdout`. @returns Deno's exit code, and the text where it was piped. */
 export async function compile(
   output: string,
   stdout: "inherit" | "piped",
-  env: Readonly<Record<string, string>> = {},
+  options: { readonly permissions?: readonly string[]; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<{ code: number; text: string }> {
   const folder = await Deno.makeTempDir({ prefix: "compile-" });
   try {
@@ -96,11 +95,11 @@ export async function compile(
     const file = `${folder}/deno.lock`;
     await Deno.writeTextFile(file, JSON.stringify(prunedLock(lock, await graphPackages()), null, 2));
     const result = await new Deno.Command(Deno.execPath(), {
-      args: compileArguments(output, file),
+      args: compileArguments(output, file, options.permissions ?? PERMISSIONS),
       stdin: "null",
       stdout,
       stderr: stdout,
-      env: { ...env },
+      env: { ...options.env },
     }).spawn().output();
     const decoder = new TextDecoder();
     return {
@@ -112,4 +111,8 @@ export async function compile(
   }
 }
 
-if (import.meta.main) Deno.exit((await compile(Deno.args[0] ?? "dist/execution-processor", "inherit")).code);
+if (import.meta.main) {
+  const [output = "dist/execution-processor", ...permissions] = Deno.args;
+  const { code } = await compile(output, "inherit", permissions.length > 0 ? { permissions } : {});
+  Deno.exit(code);
+}

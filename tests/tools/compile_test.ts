@@ -23,7 +23,7 @@ Deno.test("deno task compile embeds workers and wasm, and nothing of embedded/",
   const folder = await Deno.makeTempDir();
   try {
     // The runtime that would be downloaded: any Deno will do for the embedding step.
-    const { code, text } = await compile(`${folder}/binary`, "piped", { DENORT_BIN: Deno.execPath() });
+    const { code, text } = await compile(`${folder}/binary`, "piped", { env: { DENORT_BIN: Deno.execPath() } });
     assert.equal(code, 0, text);
     const paths = embeddedPaths(text);
     assert.ok(paths.length > 50, text);
