@@ -126,8 +126,10 @@ export class Batches {
       const answer = answers.get(ids[at]!);
       if (answer === undefined) again.push(item);
       else if (!answer.ok) (judge(answer.evidence, item.call).action === "split" ? tooLarge : again).push(item);
-      else if (answer.result === null && isLookup(item.call.method)) again.push(item);
-      else settle(item, decoded(ask, answer.result));
+      else if (answer.result === null && isLookup(item.call.method)) {
+        if (ask.absent === undefined) again.push(item);
+        else settle(item, { ok: true, value: ask.absent(lease.node.name) });
+      } else settle(item, decoded(ask, answer.result));
     }
     const capHit = tooLarge.length > 0;
     if (capHit) lease.poolNode.batchItems = Math.max(1, items.length - tooLarge.length - again.length);

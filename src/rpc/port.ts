@@ -178,6 +178,8 @@ export interface RequestAsk<T> {
    * An exception is a malformed reply of the node.
    */
   readonly decode: (result: unknown) => T;
+  /** Value of a look-up that a node answers with `null`. Without it another node is asked. */
+  readonly absent?: (node: NodeName) => T;
   readonly blockNumber?: number;
   readonly blockHash?: Hash;
   readonly stateAt?: number;

@@ -67,6 +67,7 @@ export class Requests implements Disposable {
       const outcome = await this.#hedged(call, ask, tried);
       if (outcome.ok) return outcome.value;
       const { failure } = outcome;
+      if (failure.action === "missing" && ask.absent !== undefined) return ask.absent(failure.node);
       if (failure.action === "missing" && this.#isAnswer(ask)) return ask.decode(null);
       const waitMs = failure.action === "same" ? indexingMs : this.#backOffMs(attempt, failure);
       const last = failure.action === "same" ? indexingMs > INDEXING_MAX_MS : attempt >= attempts;

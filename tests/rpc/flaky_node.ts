@@ -25,10 +25,10 @@ export type Reaction =
   | { readonly kind: "hang" }
   /** The connection ends before a byte. */
   | { readonly kind: "close" }
-  /** The body ends after so many bytes. */
-  | { readonly kind: "cut"; readonly bytes: number; readonly chunked?: boolean }
-  /** The body pauses for ever after so many bytes. */
-  | { readonly kind: "stall"; readonly bytes: number };
+  /** The body, or this one, ends after so many bytes. */
+  | { readonly kind: "cut"; readonly bytes: number; readonly chunked?: boolean; readonly body?: string }
+  /** The body, or this one, pauses for ever after so many bytes. */
+  | { readonly kind: "stall"; readonly bytes: number; readonly body?: string };
 
 /** Called for each call of a body; `undefined` is the node's own answer. */
 export type Script = (call: RpcCall) => Reaction | undefined | Promise<Reaction | undefined>;
@@ -247,7 +247,7 @@ class Server implements FlakyNode {
         return true;
       case "cut":
       case "stall": {
-        const bytes = encoder.encode(text);
+        const bytes = encoder.encode(whole.body ?? text);
         const chunked = whole.kind === "cut" && whole.chunked === true;
         const head = chunked
           ? "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
