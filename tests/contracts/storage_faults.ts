@@ -80,6 +80,9 @@ export class Acknowledged {
   }
 }
 
+/** Transactions of one lane that are accepted and not settled. */
+const UNSETTLED = 100;
+
 /** Rows of transaction `index`: some are tiny, some large. */
 function rowsOf(index: number): number {
   return [1, 7, 150, 40, 900][index % 5]!;
@@ -125,6 +128,7 @@ export async function writer(
   for (let index = first; !stop() && failure === undefined; index += step) {
     await deliver(index, 1);
     await pause(2);
+    while (durable.size > UNSETTLED && !stop()) await Promise.race([...durable, pause(20)]);
   }
   while (durable.size > 0) await Promise.all(durable);
   if (failure !== undefined) throw failure;
@@ -194,7 +198,7 @@ export interface Absence {
 export interface SpillDisk extends AsyncDisposable {
   readonly path: string;
   /** Somebody makes room on it. */
-  free(): void;
+  free(): Promise<void>;
 }
 
 /** A directory on a disk that is large enough. */
@@ -202,17 +206,23 @@ export async function largeDisk(): Promise<SpillDisk> {
   const path = await Deno.makeTempDir({ prefix: "spill-" });
   return {
     path,
-    free() {},
+    free: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
   };
 }
 
-/** A disk of `bytes`: a file system of its own where this process may mount one, otherwise writes that fail beyond them. */
-export async function smallDisk(bytes: number): Promise<SpillDisk> {
+/** Of a small disk: what the spill finds room for, and what is taken until somebody frees it. */
+const SMALL_DISK = { leftBytes: 1_000_000, takenBytes: 3_000_000 };
+
+/** A disk that is nearly full: a file system of its own where this process may mount one, otherwise writes that fail. */
+export async function smallDisk(): Promise<SpillDisk> {
   const large = await largeDisk();
-  if (await succeeds("mount", ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", large.path])) {
+  const { leftBytes, takenBytes } = SMALL_DISK;
+  if (await succeeds("mount", ["-t", "tmpfs", "-o", `size=${leftBytes + takenBytes}`, "tmpfs", large.path])) {
+    await Deno.writeFile(`${large.path}/ballast`, new Uint8Array(takenBytes));
     return {
-      ...large,
+      path: large.path,
+      free: () => Deno.remove(`${large.path}/ballast`),
       async [Symbol.asyncDispose]() {
         assert.ok(await succeeds("umount", [large.path]));
         await large[Symbol.asyncDispose]();
@@ -220,7 +230,7 @@ export async function smallDisk(bytes: number): Promise<SpillDisk> {
     };
   }
   const write = Deno.FsFile.prototype.write;
-  let left = bytes;
+  let left = leftBytes;
   Deno.FsFile.prototype.write = async function (piece) {
     if (left < piece.length) throw new Error("No space left on device (os error 28)");
     left -= piece.length;
@@ -228,7 +238,10 @@ export async function smallDisk(bytes: number): Promise<SpillDisk> {
   };
   return {
     path: large.path,
-    free: () => void (left = Infinity),
+    free() {
+      left = Infinity;
+      return Promise.resolve();
+    },
     async [Symbol.asyncDispose]() {
       Deno.FsFile.prototype.write = write;
       await large[Symbol.asyncDispose]();
@@ -279,7 +292,7 @@ export async function absentEngine(
   await pause(awayMs);
   await until("what the absence brings", () => seen(absence));
   const before = acknowledged.rows.size;
-  disk.free();
+  await disk.free();
   await fresh.engine.restart();
   await until("acknowledgements", () => acknowledged.rows.size > before);
   stop = true;

@@ -36,12 +36,12 @@ Deno.test("an absent engine stops claims, not memory: the breaker opens and clos
 
 Deno.test("settleOn spilled goes on through an absence, and everything is replayed", async () => {
   await using disk = await largeDisk();
-  const options = { settleOn: "spilled", memoryBytes: 2_000_000 } as const;
+  const options = { settleOn: "spilled", memoryBytes: 500_000 } as const;
   await absentEngine(500, options, disk, ({ spilledBytes }) => spilledBytes > 2 * options.memoryBytes);
 });
 
 Deno.test("a full disk under the spill stops claims, and loses nothing", async () => {
-  await using disk = await smallDisk(1_000_000);
+  await using disk = await smallDisk();
   const { acknowledged, full } = await absentEngine(0, { settleOn: "spilled" }, disk, ({ full }) => full > 0);
   assert.ok(full > 0);
   assert.ok(acknowledged.released > 0, "what did not fit was given back");

@@ -95,6 +95,7 @@ class DirectorySpill implements Spill {
   readonly #owners = new Map<string, Append>();
   #queue: Append[] = [];
   #writing: Promise<void> | undefined;
+  #rechecking: Promise<void> | undefined;
   #replaying: Promise<void> | undefined;
   #file: Deno.FsFile | undefined;
   #nextNumber: number;
@@ -163,12 +164,9 @@ class DirectorySpill implements Spill {
 
   async room(signal: AbortSignal): Promise<void> {
     while (this.#full !== undefined) {
-      if (this.#backlogBytes <= this.#options.maxBytes * REOPEN_SHARE && await this.#diskHasRoom()) {
-        this.#full = undefined;
-        emit({ kind: "spill_has_room", bytes: this.#backlogBytes });
-        return;
-      }
-      await pause(this.#options.recheckMs, signal);
+      this.#rechecking ??= this.#recheck().finally(() => this.#rechecking = undefined);
+      await this.#rechecking;
+      if (this.#full !== undefined) await pause(this.#options.recheckMs, signal);
     }
     signal.throwIfAborted();
   }
@@ -177,6 +175,7 @@ class DirectorySpill implements Spill {
     this.#closing.abort(new SinkClosedError("Cannot replay further: the spill is closed"));
     await this.#writing;
     await this.#replaying;
+    await this.#rechecking;
     for (const append of this.#owners.values()) append.durable.reject(this.#closing.signal.reason);
     this.#file?.close();
     this.#lock.close();
@@ -277,6 +276,13 @@ class DirectorySpill implements Spill {
   #refuse(append: Append, error: PipelineError): void {
     append.spilled.reject(error);
     append.durable.reject(error);
+  }
+
+  /** One at a time: two probes would write into one file. */
+  async #recheck(): Promise<void> {
+    if (this.#backlogBytes > this.#options.maxBytes * REOPEN_SHARE || !await this.#diskHasRoom()) return;
+    this.#full = undefined;
+    emit({ kind: "spill_has_room", bytes: this.#backlogBytes });
   }
 
   async #diskHasRoom(): Promise<boolean> {
