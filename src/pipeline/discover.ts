@@ -2,12 +2,26 @@
  * Discover: heads + backfill → gate → window → plan → queue. Run by the leader of each direction; what it remembers
  * lives in the ledger, so that the next leader goes on where this one ended.
  */
-import { catchError, concat, defer, finalize, ignoreElements, map, merge, type Observable, repeat, timer } from "rxjs";
+import {
+  asyncScheduler,
+  catchError,
+  concat,
+  defer,
+  finalize,
+  ignoreElements,
+  map,
+  merge,
+  type Observable,
+  repeat,
+  type SchedulerLike,
+  timer,
+} from "rxjs";
 import { classified } from "../errors.ts";
 import { abortable } from "../flow/abortable.ts";
 import { conflateMap } from "../flow/conflate_map.ts";
 import { leaderGate } from "../flow/leader_gate.ts";
 import { pause } from "../flow/pause.ts";
+import type { NodePool } from "../rpc/port.ts";
 import type { Direction, LedgerRow } from "../stages/gate/ledger.ts";
 import type { Limiter } from "../stages/gate/limiter.ts";
 import { Window, type WindowOptions } from "../stages/gate/window.ts";
@@ -22,6 +36,7 @@ import { tellUnlessFatal } from "./tell_failure.ts";
 
 /** One network, as its leaders see it. */
 export interface DiscoverNetwork extends IntakeNetwork {
+  readonly pool: Pick<NodePool, "each" | "heads">;
   /** What is led; with both, the forwards leader makes the ledger's first entry. */
   readonly directions: readonly Direction[];
   readonly startBlock?: number;
@@ -70,6 +85,21 @@ export function lead(
       ).pipe(finalize(() => leader.retire()));
     }),
   );
+}
+
+/**
+ * When to look at the chain: at each head, and by time, which stands in for heads that were missed; confirmations and a
+ * limiter may let blocks in by time alone.
+ *
+ * @returns the number of the head, `undefined` by time.
+ */
+export function looks(
+  heads: Observable<number>,
+  blockTimeMs: number,
+  scheduler: SchedulerLike = asyncScheduler,
+): Observable<number | undefined> {
+  const ticks = timer(0, Math.max(MIN_LOOK_MS, blockTimeMs), scheduler).pipe(map(() => undefined));
+  return merge(heads, ticks);
 }
 
 /** One term of office. */
@@ -135,24 +165,16 @@ export class Leader {
 
   /** Follows the head. */
   forwards(): Observable<DiscoverStep> {
-    const { pool, blockTimeMs, name, chain } = this.#network;
-    // The timer stands in for heads that were missed; a limiter or confirmations may also let old blocks in by time.
-    const ticks = timer(0, Math.max(MIN_LOOK_MS, blockTimeMs)).pipe(map(() => undefined));
-    return merge(pool.heads.pipe(map((head) => head.number)), ticks).pipe(
-      conflateMap((head) =>
-        this.#steps(async (signal, tell) => {
-          this.#tip = head ?? await chain.headNumber(this.#intake.ask(signal));
-          emit({ kind: "head_seen", network: name, blockNumber: this.#tip });
-          await this.#advance(signal, tell);
-        })
-      ),
+    const { pool, blockTimeMs } = this.#network;
+    return looks(pool.heads.pipe(map((head) => head.number)), blockTimeMs).pipe(
+      conflateMap((head) => this.#turn((signal, tell) => this.follow(head, signal, tell))),
     );
   }
 
   /** Walks down from the lowest stored block to the floor, then waits for the ledger to have another lowest block. */
   backwards(): Observable<DiscoverStep> {
-    const step = defer(() => this.#steps((signal, tell) => this.#descend(signal, tell)));
-    return step.pipe(repeat({ delay: () => timer(Math.max(MIN_LOOK_MS, this.#network.blockTimeMs)) }));
+    const turn = defer(() => this.#turn((signal, tell) => this.descend(signal, tell)));
+    return turn.pipe(repeat({ delay: () => timer(Math.max(MIN_LOOK_MS, this.#network.blockTimeMs)) }));
   }
 
   /** Tells the checkpoint every now and then. */
@@ -196,8 +218,8 @@ export class Leader {
     if (this.#closed !== "reorg_too_deep") this.#close("not_leading");
   }
 
-  /** Work of one turn. What fails is told and tried again at the next turn; only a fatal error ends the network. */
-  #steps(run: (signal: AbortSignal, tell: (step: DiscoverStep) => void) => Promise<void>): Observable<DiscoverStep> {
+  /** What fails in a turn is told and tried again in the next; only a fatal error ends the network. */
+  #turn(run: (signal: AbortSignal, tell: (step: DiscoverStep) => void) => Promise<void>): Observable<DiscoverStep> {
     return abortable(run).pipe(
       catchError((error: unknown) => {
         const failure = classified(error);
@@ -213,9 +235,17 @@ export class Leader {
     emit({ kind: "reorg_too_deep", network, depth: maxDepth + 1, maxDepth, blockNumber, oldHash, newHash });
   }
 
-  async #advance(signal: AbortSignal, tell: (step: DiscoverStep) => void): Promise<void> {
-    const { ledger, confirmations } = this.#network;
-    const tip = this.#tip;
+  /**
+   * One turn forwards: accepts every block up to the head that the gate lets in.
+   *
+   * @param head Number that a node announced; absent: asks for it.
+   * @throws {ReorgTooDeepError}
+   */
+  async follow(head: number | undefined, signal: AbortSignal, tell: (step: DiscoverStep) => void): Promise<void> {
+    const { ledger, confirmations, chain, name } = this.#network;
+    const tip = head ?? await chain.headNumber(this.#intake.ask(signal));
+    this.#tip = tip;
+    emit({ kind: "head_seen", network: name, blockNumber: tip });
     this.#next ??= await this.#firstForwards(tip);
     // A head that is not above ours may be another block of the same number.
     if (tip < this.#next) this.#next = await this.#followReorg(Math.min(tip, this.#next - 1), signal) ?? this.#next;
@@ -331,7 +361,8 @@ export class Leader {
     return lowest.blockNumber;
   }
 
-  async #descend(signal: AbortSignal, tell: (step: DiscoverStep) => void): Promise<void> {
+  /** One turn backwards: accepts every block down to the floor, as the window lets them in. */
+  async descend(signal: AbortSignal, tell: (step: DiscoverStep) => void): Promise<void> {
     const { ledger, floor, directions, name } = this.#network;
     while (!signal.aborted) {
       const bottom = await this.#findBottom();

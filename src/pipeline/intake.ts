@@ -17,7 +17,7 @@ export type Processors = Readonly<Partial<Record<"trace" | "simple", readonly st
 /** What intake needs of a network. */
 export interface IntakeNetwork {
   readonly name: string;
-  readonly pool: NodePool;
+  readonly pool: Pick<NodePool, "each">;
   readonly chain: Chain;
   readonly queue: WorkQueue;
   readonly ledger: Ledger;

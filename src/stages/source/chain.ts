@@ -31,9 +31,12 @@ export interface ReadAsk {
   readonly signal?: AbortSignal;
 }
 
+/** What reading needs of a pool. */
+export type ReadPool = Pick<NodePool, "request" | "batch" | "nodes">;
+
 /** Reads blocks of one network through its pool. */
 export class Chain {
-  constructor(readonly pool: NodePool) {}
+  constructor(readonly pool: ReadPool) {}
 
   /** Number of the newest block that a node has. */
   async headNumber(ask: ReadAsk): Promise<number> {
@@ -73,6 +76,19 @@ export class Chain {
       blockHash,
       blockNumber,
       decode: (result) => result === null ? undefined : checkedHash(fullBlock(result), blockHash),
+    });
+  }
+
+  /** Number of the block that holds a transaction; `undefined`: it is pending, or no node knows it. */
+  async blockOfTransaction(transactionHash: string, ask: ReadAsk): Promise<number | undefined> {
+    return await this.pool.request("eth_getTransactionByHash", [transactionHash], {
+      ...this.#ask(ask),
+      class: "read",
+      decode: (result) => {
+        if (result === null) return undefined;
+        const { blockNumber } = object(result, "eth_getTransactionByHash");
+        return blockNumber === null ? undefined : quantity(blockNumber, "blockNumber");
+      },
     });
   }
 
