@@ -76,8 +76,13 @@ export interface FlakyNode extends AsyncDisposable {
   silent: boolean;
   /** Ends all sockets. */
   dropSockets(): void;
-  /** Stops listening and ends all connections; {@linkcode up} listens on the same port again. */
+  /** Ends all connections. */
+  drop(): void;
+  /** Ends every new connection at once. */
+  refusing: boolean;
+  /** Stops listening and ends all connections. */
   down(): void;
+  /** Listens on the same port again, some time after {@linkcode down}. */
   up(): void;
 }
 
@@ -111,6 +116,7 @@ class Server implements FlakyNode {
   peak = 0;
   connections = 0;
   silent = false;
+  refusing = false;
   readonly port: number;
   #listener: Deno.Listener | undefined;
   #accepting: Promise<void> = Promise.resolve();
@@ -121,7 +127,7 @@ class Server implements FlakyNode {
   #inHand = 0;
 
   constructor(readonly chain: FakeChain, public script: Script) {
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.#listener = listenWhereNobodyElseWill();
     this.port = (this.#listener.addr as Deno.NetAddr).port;
     this.#accepting = this.#accept(this.#listener);
   }
@@ -162,6 +168,10 @@ class Server implements FlakyNode {
   down(): void {
     this.#listener?.close();
     this.#listener = undefined;
+    this.drop();
+  }
+
+  drop(): void {
     for (const connection of this.#open) this.#end(connection);
   }
 
@@ -181,6 +191,10 @@ class Server implements FlakyNode {
     try {
       for await (const connection of listener) {
         this.connections++;
+        if (this.refusing) {
+          connection.close();
+          continue;
+        }
         this.#open.add(connection);
         const serving = this.#serve(connection).catch(() => {}).finally(() => {
           this.#end(connection);
@@ -344,6 +358,18 @@ class Server implements FlakyNode {
         socket[call.params[0] === "newHeads" ? "heads" : "pending"] = id;
         await writeFrame(connection, JSON.stringify({ jsonrpc: "2.0", id: call.id, result: id }));
       } else await writeFrame(connection, JSON.stringify(this.#item(call, reaction)));
+    }
+  }
+}
+
+/** A port below those that the system gives to outgoing connections: it is still free after a pause. */
+function listenWhereNobodyElseWill(): Deno.TcpListener {
+  for (let tries = 0;; tries++) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    try {
+      return Deno.listen({ hostname: "127.0.0.1", port });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse) || tries === 100) throw error;
     }
   }
 }

@@ -1,0 +1,16 @@
+/** Nodes that lag, cut, stall, hang, refuse, limit, break and lie cost time, but no row. FLAKY_SEED repeats a run. */
+import assert from "node:assert/strict";
+import { runFlaky, runOutage } from "./flaky_run.ts";
+
+const SEED = Number(Deno.env.get("FLAKY_SEED") ?? Date.now() % 2 ** 20);
+const MOODY_MS = 90_000;
+
+Deno.test(`three flaky nodes cost no row, no dead letter and no lease (seed ${SEED})`, async () => {
+  const { structlogs } = await runFlaky(SEED, MOODY_MS);
+  assert.ok(structlogs > 100_000);
+});
+
+Deno.test("an outage of all nodes uses no attempt, is told once, and ends with the first node's return", async () => {
+  const { lines } = await runOutage(5_000);
+  assert.equal(lines.length, 1, lines.join("\n"));
+});
