@@ -11,10 +11,11 @@ import { leadership } from "../stages/gate/leadership.ts";
 import { Limiter } from "../stages/gate/limiter.ts";
 import { highestAllowed } from "../stages/gate/limiter_query.ts";
 import type { WorkQueue, WorkQueues } from "../stages/queue/port.ts";
-import type { Sink, SqlDatabase, Storage } from "../stages/sink/port.ts";
+import type { Sink, SqlDatabase, SqlReader, Storage } from "../stages/sink/port.ts";
 import { Chain } from "../stages/source/chain.ts";
 import { ReorgTooDeepError } from "../stages/source/reorg.ts";
 import { nodeFork } from "../stages/source/node_fork.ts";
+import { emit } from "../telemetry/emit.ts";
 import { BlockCache } from "./block_cache.ts";
 import { type DiscoverNetwork, lead } from "./discover.ts";
 import { openLedger } from "./ledger_store.ts";
@@ -41,16 +42,23 @@ export interface NetworkSurroundings {
 
 /** How often rows of orphaned blocks are looked for. */
 const SWEEP_MS = 2_000;
+/** How often the depths of the queue are told. */
+const DEPTHS_MS = 5_000;
 /** How long one question about the node's fork may take. */
 const FORK_WITHIN_MS = 10_000;
 
 /** An open network. */
 export class Network implements AsyncDisposable {
   readonly name: string;
+  /** Names of `networks[].processors`. */
+  readonly processors: readonly string[];
+  /** Its blocks are verified. */
+  readonly verified: boolean;
   readonly ledger: Ledger;
+  readonly chain: Chain;
+  readonly database: SqlReader;
   readonly #config: NetworkConfig;
   readonly #surroundings: NetworkSurroundings;
-  readonly #chain: Chain;
   readonly #blocks: BlockCache;
   readonly #prediction = new Prediction();
   #nodeFork: Promise<string | undefined> | undefined;
@@ -65,8 +73,11 @@ export class Network implements AsyncDisposable {
     this.name = config.name;
     this.#config = config;
     this.#surroundings = surroundings;
-    this.#chain = new Chain(pool);
-    this.#blocks = new BlockCache(this.#chain);
+    this.processors = config.processors;
+    this.verified = config.verify.enabled;
+    this.database = surroundings.database;
+    this.chain = new Chain(pool);
+    this.#blocks = new BlockCache(this.chain);
     this.ledger = openLedger(config.name, surroundings.database, surroundings.sink);
   }
 
@@ -98,6 +109,7 @@ export class Network implements AsyncDisposable {
     return merge(
       writeLedger({ name: this.name, queue: this.queue, ledger: this.ledger, processors: network.processors }),
       leaders,
+      this.#watchQueue(),
     ).pipe(ignoreElements());
   }
 
@@ -161,6 +173,23 @@ export class Network implements AsyncDisposable {
     );
   }
 
+  /** Tells the depths of the queue, and sees to it that it has the limit of the configuration, also after it lost it. */
+  #watchQueue(): Observable<never> {
+    const { ratePerSecond } = this.#surroundings.config.queue;
+    return abortable<never>(async (signal) => {
+      while (!signal.aborted) {
+        try {
+          const { limitPerSecond, counters: _counters, ...depths } = await this.queue.stats();
+          emit({ kind: "queue_depths", network: this.name, ...depths });
+          if (limitPerSecond !== ratePerSecond) await this.queue.limit(ratePerSecond);
+        } catch (error) {
+          if (!signal.aborted) tellUnlessFatal(this.name, "queue", error);
+        }
+        await pause(DEPTHS_MS, signal);
+      }
+    });
+  }
+
   /** Removes the rows of orphaned blocks, those of earlier leaders too. */
   #sweeping(direction: Direction, orphans: Orphans): Observable<never> {
     return abortable<never>(async (signal) => {
@@ -188,7 +217,7 @@ export class Network implements AsyncDisposable {
     return {
       name: this.name,
       pool: this.pool,
-      chain: this.#chain,
+      chain: this.chain,
       queue: this.queue,
       ledger: this.ledger,
       prediction: this.#prediction,

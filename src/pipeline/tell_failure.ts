@@ -4,7 +4,7 @@ import type { Direction } from "../stages/gate/ledger.ts";
 import { emit } from "../telemetry/emit.ts";
 
 /** The direction that is led, or what else of discovery failed. */
-export type DiscoverPart = Direction | "ledger" | "limiter";
+export type DiscoverPart = Direction | "ledger" | "limiter" | "queue";
 
 /** Tells the failure. @returns it, classified. */
 export function tellFailure(network: string, part: DiscoverPart, error: unknown): PipelineError {
