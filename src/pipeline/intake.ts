@@ -207,7 +207,7 @@ export class Intake {
       throw error;
     }
     for (const kind of ["trace", "simple"] as const) {
-      if (receipts[kind]?.state === "stuck") await this.#stuck(block, this.#network.processors[kind] ?? []);
+      if (receipts[kind]?.state === "stuck") await this.#stuck(block, kind);
     }
   }
 
@@ -234,9 +234,10 @@ export class Intake {
   }
 
   /** The queue knows a block as stuck that the ledger does not: the telling was lost. */
-  async #stuck({ blockNumber, blockHash }: LedgerBlock, processors: readonly string[]): Promise<void> {
+  async #stuck({ blockNumber, blockHash }: LedgerBlock, kind: "trace" | "simple"): Promise<void> {
     const { ledger } = this.#network;
-    const [records] = await ledger.records([{ blockNumber, blockHash }]);
+    const processors = this.#network.processors[kind] ?? [];
+    const [records] = kind === "trace" ? await ledger.records([{ blockNumber, blockHash }]) : [];
     const rows = (await ledger.between(blockNumber, blockNumber)).filter((row) =>
       row.blockHash === blockHash && row.state === "accepted" && processors.includes(row.processor)
     );

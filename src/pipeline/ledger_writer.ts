@@ -58,7 +58,10 @@ async function record(network: LedgerWriterNetwork, completions: readonly Comple
       const rows = known.filter((row) => row.blockHash === completion.blockHash && names.includes(row.processor));
       done.push({
         completion,
-        rows: rows.flatMap((row) => finished(row, completion, found.get(row.blockHash), nowMs) ?? []),
+        rows: rows.flatMap((row) => {
+          const records = completion.kind === "trace" ? found.get(row.blockHash) : undefined;
+          return finished(row, completion, records, nowMs) ?? [];
+        }),
       });
     }
   }

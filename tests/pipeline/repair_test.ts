@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { Repair } from "../../src/pipeline/repair.ts";
+import { processRequest } from "../../src/pipeline/requests.ts";
+import { numbers, SIGNAL, World, type WorldOptions } from "./discover_world.ts";
+import { MadeUpChain } from "./made_up_chain.ts";
+
+const HOUR_MS = 3_600_000;
+const STRUCTLOG = "transaction_structlog";
+
+/** A world with blocks 1 to 20, all complete, and its repair. */
+async function repaired(options: WorldOptions = {}) {
+  const world = new World(new MadeUpChain(20), { startBlock: 1, ...options });
+  const leader = await world.leader();
+  await world.follow(leader);
+  await world.work();
+  const clock = { now: 0 };
+  return {
+    world,
+    leader,
+    clock,
+    repair: new Repair(world.network, "forwards", await world.office("forwards"), () => clock.now),
+  };
+}
+
+/** Removes rows as an operator's DELETE would. */
+function remove(world: World, gone: (blockNumber: number, processor: string) => boolean): void {
+  const rows = world.ledger.delete(({ blockNumber, processor }) => gone(blockNumber, processor));
+  assert.ok(rows > 0);
+}
+
+Deno.test("scan() finds numbers that are missing in the ledger, a batch at a time, and has them processed as repair", async () => {
+  const { world, clock, repair } = await repaired({
+    repair: {
+      scans: "forwards",
+      intervalMs: 1,
+      batch: 3,
+      staleMs: HOUR_MS,
+      reconcileMs: HOUR_MS,
+      maxQueuedTasks: 1_000,
+    },
+  });
+  await using _world = world;
+  remove(world, (number) => number >= 5 && number <= 8);
+  assert.equal(await repair.scan(SIGNAL), 3);
+  const tasks = await world.work();
+  assert.deepEqual(tasks.map((task) => [task.blockNumber, task.class]), [
+    [5, "reprocess_forwards"],
+    [6, "reprocess_forwards"],
+    [7, "reprocess_forwards"],
+  ]);
+  assert.equal(await repair.scan(SIGNAL), 1);
+  await world.work();
+  // The queue remembers these blocks as complete, and tells it again when it is asked to process them.
+  await repair.reconcile(SIGNAL);
+  clock.now += HOUR_MS;
+  assert.equal(await repair.reconcile(SIGNAL), 4);
+  await world.tellLedger();
+  assert.deepEqual(await world.states(), world.chain.hashes(1).map((hash, index) => [index + 1, hash, "complete"]));
+  assert.equal(await repair.scan(SIGNAL), 0);
+  assert.deepEqual(world.seen("gap_repaired").map((event) => [event.reason, event.blocks]), [["missing", 3], [
+    "missing",
+    1,
+  ]]);
+});
+
+Deno.test("scan() looks back as far as it is told, and without a bound to the lowest stored block", async () => {
+  const limited = { scans: "forwards", intervalMs: 1, batch: 9, staleMs: HOUR_MS, reconcileMs: HOUR_MS } as const;
+  const { world, repair } = await repaired({ repair: { ...limited, lookBack: 5, maxQueuedTasks: 1_000 } });
+  await using _world = world;
+  remove(world, (number) => number === 3 || number === 17);
+  assert.equal(await repair.scan(SIGNAL), 1);
+  assert.deepEqual((await world.work()).map((task) => task.blockNumber), [17]);
+  const unlimited = { ...world.network, repair: { ...limited, maxQueuedTasks: 1_000 } };
+  assert.equal(await new Repair(unlimited, "forwards", await world.office("forwards"), () => 0).scan(SIGNAL), 1);
+  assert.deepEqual((await world.work()).map((task) => task.blockNumber), [3]);
+});
+
+Deno.test("scan() repairs what one processor lacks for that processor alone", async () => {
+  const { world, repair } = await repaired({ processors: { trace: [STRUCTLOG], simple: ["transaction_simple"] } });
+  await using _world = world;
+  remove(world, (number, processor) => number === 4 && processor === "transaction_simple");
+  assert.equal(await repair.scan(SIGNAL), 1);
+  assert.deepEqual((await world.work()).map((task) => [task.kind, task.blockNumber]), [["simple", 4]]);
+});
+
+Deno.test("scan() enqueues a block again that stands still, not one that moves, and is less eager each time", async () => {
+  const { world, leader, clock, repair } = await repaired();
+  await using _world = world;
+  world.chain.mine(2);
+  await world.follow(leader);
+  const waiting = { outcome: "release", delayMs: 100 * HOUR_MS } as const;
+  await world.work(() => waiting);
+  assert.equal(await repair.scan(SIGNAL), 0, "seen for the first time");
+  clock.now += 599_000;
+  assert.equal(await repair.scan(SIGNAL), 0);
+  clock.now += 1_000;
+  assert.equal(await repair.scan(SIGNAL), 2);
+  clock.now += 600_000;
+  assert.equal(await repair.scan(SIGNAL), 0, "twice as patient");
+  clock.now += 600_000;
+  assert.equal(await repair.scan(SIGNAL), 2);
+  assert.deepEqual(world.seen("gap_repaired").map((event) => event.reason), ["stale", "stale"]);
+});
+
+Deno.test("scan() leaves a block alone that is finished while it is looked at", async () => {
+  const { world, leader, clock, repair } = await repaired();
+  await using _world = world;
+  world.chain.mine(1);
+  await world.follow(leader);
+  await repair.scan(SIGNAL);
+  clock.now += HOUR_MS;
+  const { records } = world.ledger;
+  world.ledger.records = async (blocks) => {
+    world.ledger.records = records;
+    const before = await records.call(world.ledger, blocks);
+    await world.work();
+    return before;
+  };
+  assert.equal(await repair.scan(SIGNAL), 0);
+  assert.equal((await world.queue.stats()).classes.reprocess_forwards.waiting, 0);
+});
+
+Deno.test("reconcile() gives the queue back what it lost, when the block has stood still for long enough", async () => {
+  const { world, leader, clock, repair } = await repaired();
+  await using _world = world;
+  world.chain.mine(1);
+  await world.follow(leader);
+  await world.queue.fetch(10);
+  world.queue.enqueue({
+    ...{ kind: "trace", class: "process_forwards", total: 2, ranges: [] },
+    ...{ blockNumber: 21, blockHash: world.chain.block(21).hash },
+  }, await world.office("forwards"));
+  assert.equal(await repair.reconcile(SIGNAL), 0);
+  clock.now += 60_000;
+  assert.equal(await repair.reconcile(SIGNAL), 1);
+});
+
+Deno.test("reconcile() puts the block of the chain in the place of one that left it unnoticed", async () => {
+  const { world, leader, clock, repair } = await repaired();
+  await using _world = world;
+  world.chain.mine(1);
+  await world.follow(leader);
+  await world.work(() => ({ outcome: "orphaned" }));
+  const old = world.chain.block(21).hash;
+  world.chain.reorg(1, 1);
+  await repair.reconcile(SIGNAL);
+  clock.now += 60_000;
+  assert.equal(await repair.reconcile(SIGNAL), 1);
+  await world.work();
+  assert.deepEqual((await world.states()).at(-1), [21, world.chain.block(21).hash, "complete"]);
+  assert.deepEqual(world.orphans, [{ blockNumber: 21, blockHash: old }]);
+});
+
+Deno.test("answer() does again what is asked for, once per key, and leaves complete blocks complete", async () => {
+  const { world, repair } = await repaired();
+  await using _world = world;
+  const request = processRequest("key", { blocks: [4, 6], processors: [STRUCTLOG], class: "reprocess" });
+  assert.equal(await world.queue.request(request), true);
+  assert.equal(await world.queue.request(request), false);
+  assert.equal(await repair.answer(SIGNAL), 1);
+  assert.deepEqual((await world.live()).filter((row) => row.state !== "complete"), []);
+  assert.deepEqual((await world.work()).map((task) => [task.blockNumber, task.class]), [
+    [4, "reprocess_forwards"],
+    [6, "reprocess_forwards"],
+  ]);
+  assert.deepEqual((await world.live()).filter((row) => row.state !== "complete"), []);
+  assert.equal(await repair.answer(SIGNAL), 0);
+  assert.deepEqual(world.seen("request_answered").map(({ key, blocks, refused }) => [key, blocks, refused]), [[
+    "key",
+    2,
+    "",
+  ]]);
+});
+
+Deno.test("answer() processes a long range as the queue has room, and blocks below the lowest too", async () => {
+  const { world, repair } = await repaired({
+    startBlock: 18,
+    repair: {
+      scans: "forwards",
+      intervalMs: 1,
+      batch: 3,
+      staleMs: HOUR_MS,
+      reconcileMs: HOUR_MS,
+      maxQueuedTasks: 100,
+    },
+  });
+  await using _world = world;
+  await world.queue.request(
+    processRequest("range", { blocks: { from: 2, to: 19 }, processors: [STRUCTLOG], class: "process" }),
+  );
+  await repair.answer(SIGNAL);
+  const tasks = await world.work();
+  assert.deepEqual(tasks.map((task) => task.blockNumber), numbers(2, 17), "what is complete is not done again");
+  assert.equal((await world.live()).length, 19);
+});
+
+Deno.test("answer() refuses what is not reached, what it does not process, and what it cannot read, and goes on", async () => {
+  const { world, repair } = await repaired();
+  await using _world = world;
+  const ask = (key: string, blocks: number[], processor: string) =>
+    world.queue.request(processRequest(key, { blocks, processors: [processor], class: "process" }));
+  world.chain.mine(5);
+  await ask("ahead", [23], STRUCTLOG);
+  await ask("unknown", [3], "transaction_colour");
+  await world.queue.request({ key: "damaged", body: "{" });
+  await ask("good", [3], STRUCTLOG);
+  assert.equal(await repair.answer(SIGNAL), 4);
+  assert.deepEqual(world.seen("request_answered").map(({ key, refused }) => [key, refused]), [
+    ["ahead", "block 20 is the highest so far"],
+    ["unknown", "it names no processor of testnet: transaction_colour"],
+    ["damaged", "Cannot read a request to the leader: it is not JSON"],
+    ["good", ""],
+  ]);
+  assert.equal((await world.live()).at(-1)!.blockNumber, 20);
+});
