@@ -1,5 +1,8 @@
 /** `start`: runs the processor with a configuration. */
+import type { ApiOptions } from "../api/port.ts";
+import { serveApi } from "../api/server.ts";
 import { loadConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
 import { classified } from "../errors.ts";
 import { runProcess } from "../pipeline/process.ts";
 import { subscribe } from "../telemetry/emit.ts";
@@ -80,10 +83,13 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
         notReady = () => drain.signal.aborted ? ["draining"] : process.notReady();
         const terminal = Deno.stdout.isTerminal();
         const how = config.telemetry.progress === "auto" ? terminal ? "bar" : "lines" : config.telemetry.progress;
-        if (how === "off") return;
-        const write = (text: string) => void Deno.stdout.writeSync(encoder.encode(text));
-        const columns = terminal ? Deno.consoleSize().columns : 100;
-        closing.use(showProgress(progress, { terminal: how === "bar", columns, write }, LINE_MS));
+        if (how !== "off") {
+          const write = (text: string) => void Deno.stdout.writeSync(encoder.encode(text));
+          const columns = terminal ? Deno.consoleSize().columns : 100;
+          closing.use(showProgress(progress, { terminal: how === "bar", columns, write }, LINE_MS));
+        }
+        const api = apiOptions(config);
+        return api === undefined ? undefined : serveApi(api, process.networks);
       },
     );
     return 0;
@@ -96,6 +102,13 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   } finally {
     await server?.[Symbol.asyncDispose]();
   }
+}
+
+/** The operator API of this process; `undefined`: it has none. */
+function apiOptions({ api, roles }: Config): ApiOptions | undefined {
+  const { address, token, ratePerSecond, bodyBytes, timeout } = api;
+  if (address === undefined || !roles.includes("api")) return undefined;
+  return { address, ...(token === undefined ? {} : { token }), ratePerSecond, bodyBytes, timeoutMs: timeout };
 }
 
 export const command: Command = { name: "start", summary: "run the processor with a configuration", help: HELP, run };

@@ -389,7 +389,10 @@ export const configSchema = z.strictObject({
   }, "The store."),
   api: group({
     address: key(z.string().optional(), "HOST:PORT of the operator API; absent: off.", "127.0.0.1:8080"),
-    token: key(z.string().optional(), "Bearer token; required unless the address is loopback.", "${API_TOKEN}"),
+    token: key(z.string().min(1).optional(), "Bearer token; required unless the address is loopback.", "${API_TOKEN}"),
+    ratePerSecond: key(z.number().positive().default(50), "Requests per second, all clients together."),
+    bodyBytes: key(size().prefault("64KiB"), "Longest request body."),
+    timeout: key(duration().prefault("20s"), "How long queue, ClickHouse and nodes may take for an answer."),
   }, "Operator API."),
   telemetry: group({
     address: key(z.string().optional(), "HOST:PORT of /metrics, /healthz and /readyz; absent: off.", "127.0.0.1:9090"),

@@ -59,13 +59,13 @@ export interface RunningProcess {
 /**
  * Opens everything, runs the roles until drained or aborted, closes everything.
  *
- * @param running Called once everything is open.
+ * @param running Called once everything is open; what it returns is closed before the networks are.
  * @throws {PipelineError} with disposition `fatal`: the process cannot go on.
  */
 export async function runProcess(
   config: Config,
   signals: ProcessSignals,
-  running: (process: RunningProcess) => void,
+  running: (process: RunningProcess) => AsyncDisposable | undefined,
 ): Promise<void> {
   const startedMs = performance.now();
   await using closing = new AsyncDisposableStack();
@@ -124,7 +124,8 @@ export async function runProcess(
     for (const network of networks) roles.push(network.discover().pipe(takeUntil(aborted(signals.drain))));
   }
   emit({ kind: "process_started", version: VERSION, roles: config.roles, networks: networks.map(({ name }) => name) });
-  running({ networks, notReady: () => networks.flatMap((network) => network.notReady()) });
+  const beside = running({ networks, notReady: () => networks.flatMap((network) => network.notReady()) });
+  if (beside !== undefined) closing.use(beside);
   // A process whose roles end by themselves stays until it is drained.
   const untilDrained = defer(() => signals.drain.aborted ? EMPTY : NEVER.pipe(takeUntil(aborted(signals.drain))));
   const tooLate = aborted(signals.drain).pipe(switchMap(() => timer(config.work.drain)));

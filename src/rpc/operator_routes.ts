@@ -12,8 +12,11 @@ export const NODE_VERBS = ["drain", "resume", "reset"] as const;
 /** What {@linkcode NODE_VERBS} holds. */
 export type NodeVerb = typeof NODE_VERBS[number];
 
+/** What they need of a pool. */
+export type OperatedPool = Pick<NodePool, "network" | "nodes" | "setDrained" | "reset">;
+
 /** Answers the routes of this file; `undefined` for every other one. The caller has checked the token. */
-export function answerNodes(request: Request, pools: readonly NodePool[]): Response | undefined {
+export function answerNodes(request: Request, pools: readonly OperatedPool[]): Response | undefined {
   const { pathname, searchParams } = new URL(request.url);
   if (pathname === "/nodes" && request.method === "GET") return Response.json(describeNodes(pools));
   const match = /^\/nodes\/([A-Za-z0-9_.-]+)\/(drain|resume|reset)$/.exec(pathname);
@@ -34,11 +37,11 @@ export function answerNodes(request: Request, pools: readonly NodePool[]): Respo
 }
 
 /** All nodes of all pools. */
-export function describeNodes(pools: readonly NodePool[]): NodesAnswer {
+export function describeNodes(pools: readonly OperatedPool[]): NodesAnswer {
   return { networks: pools.map((pool) => ({ name: pool.network, nodes: pool.nodes() })) };
 }
 
-function turn(pool: NodePool, name: string, verb: NodeVerb): void {
+function turn(pool: OperatedPool, name: string, verb: NodeVerb): void {
   if (verb === "reset") pool.reset(name);
   else pool.setDrained(name, verb === "drain");
 }

@@ -30,7 +30,7 @@ const VENDORS: readonly (readonly [packageName: string, places: readonly RegExp[
   ["pino", [/^src\/telemetry\//]],
   ["cockatiel", [/^src\/stages\/sink\//]],
   ["p-map", [/^src\/rpc\//]],
-  ["zod", [/^src\/config\//]],
+  ["zod", [/^src\/config\//, /^src\/api\//]],
   ["yaml", [/^src\/config\//, /^src\/cli\/config/, /^tests\//]],
   ["hono", [/^src\/api\//, /^tests\/api\//]],
 ];

@@ -174,12 +174,18 @@ export type PipelineProcessEvent =
   }
   | {
     readonly kind: "api_request";
+    /** The route's path with names in the places of parameters, or `unknown`. */
     readonly route: string;
     readonly method: string;
+    /** Path and query as they came, cut. */
+    readonly path: string;
+    /** Host that asks. */
+    readonly client: string;
     readonly status: number;
     readonly seconds: number;
     readonly requestId: string;
-  };
+  }
+  | { readonly kind: "api_failed"; readonly requestId: string; readonly message: string };
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
@@ -428,5 +434,7 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
     event.result === "agrees" ? ["debug", "stored rows agree"] : ["warn", "stored rows differ from their record"],
   transaction_audited: (event) =>
     event.differences === 0 ? ["debug", "another node agrees"] : ["warn", "another node's trace differs"],
-  api_request: () => ["info", "operator request"],
+  api_request: (event) =>
+    event.method === "GET" && event.status < 400 ? ["debug", "operator asks"] : ["info", "operator request"],
+  api_failed: () => ["error", "cannot answer an operator: a defect, please report it"],
 };
