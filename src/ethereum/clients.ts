@@ -8,6 +8,7 @@ export type ClientFamily = "geth" | "erigon" | "nethermind" | "besu" | "revm" | 
 
 /** What to expect in the traces of one client release. */
 export interface ClientFlags {
+  /** Whose conventions the flags are. */
   readonly family: ClientFamily;
   /** `nonzero`: a missing refund counter is 0. `always`: missing in the first structlog means unknown. `never`: unknown. */
   readonly refund: "nonzero" | "always" | "never";

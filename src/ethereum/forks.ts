@@ -118,6 +118,7 @@ export interface ForkSources {
   readonly given?: Fork;
   /** `networks[].forks` of the configuration. */
   readonly configured?: ForkActivations;
+  /** For the table of known networks. */
   readonly chainId?: number;
   /** What the node answered (`eth_config` of EIP-7910, `anvil_nodeInfo`): the name of its current fork. */
   readonly node?: string;
@@ -125,7 +126,9 @@ export interface ForkSources {
 
 /** Number and timestamp (seconds) of the block whose rules are wanted. */
 export interface BlockPosition {
+  /** Decides before Paris. */
   readonly number: number;
+  /** Seconds; decides from Paris on. */
   readonly timestamp: number;
 }
 

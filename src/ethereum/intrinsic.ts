@@ -10,17 +10,21 @@ import { gasSchedule } from "./prices.ts";
 export interface IntrinsicInput {
   /** Hex digits of the input, without 0x. */
   readonly input: string;
+  /** The transaction creates a contract: it has no `to`. */
   readonly creation: boolean;
-  /** Entries of the access list, and their storage keys; duplicates count. */
+  /** Entries of the access list; duplicates count. */
   readonly accessListAddresses: number;
+  /** Storage keys of all those entries; duplicates count. */
   readonly accessListKeys: number;
+  /** Entries of the authorisation list (EIP-7702), valid or not. */
   readonly authorisations: number;
 }
 
 /** Gas; both are safe integers. */
 export interface IntrinsicGas {
+  /** Charged before the first opcode. */
   readonly intrinsic: number;
-  /** 0 before Prague. */
+  /** The least that is charged in all (EIP-7623); 0 before Prague. */
   readonly floor: number;
 }
 

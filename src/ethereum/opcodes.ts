@@ -31,10 +31,13 @@ export type MemoryArea =
 
 /** One opcode. */
 export interface Opcode {
+  /** How code says it. */
   readonly byte: number;
   /** Canonical mnemonic. */
   readonly name: string;
+  /** Items taken from the stack. */
   readonly pops: number;
+  /** Items put on the stack. */
   readonly pushes: number;
   /** Bytes of code that follow the opcode as its operand. */
   readonly immediate: number;
@@ -44,10 +47,13 @@ export interface Opcode {
   readonly gasPerWord: number;
   /** Gas per byte of the first area. */
   readonly gasPerByte: number;
+  /** How it must be treated. */
   readonly group: OpcodeGroup;
+  /** Areas of memory that it reads or writes, and thereby pays for. */
   readonly memory: readonly MemoryArea[];
   /** Changes state: halts in a static frame. A call does only when it carries value. */
   readonly writes: boolean;
+  /** Undefined in earlier forks. */
   readonly since: Fork;
 }
 

@@ -15,10 +15,15 @@ export type PriceFormula = "words" | "units" | "g1" | "g2" | "atLeast";
 
 /** Price of one precompile. */
 export interface Precompile {
+  /** As a number: the other bytes of the address are zero. */
   readonly address: number;
+  /** How the price depends on the input. */
   readonly formula: PriceFormula;
+  /** Gas whatever the input. */
   readonly base: number;
+  /** Gas per word or unit of the input. */
   readonly per: number;
+  /** Bytes of input that {@linkcode per} counts once; 0 where the formula counts words, or nothing. */
   readonly unit: number;
 }
 

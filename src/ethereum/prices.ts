@@ -17,8 +17,9 @@ export interface GasSchedule {
     /** The four kinds of calls. */
     readonly CALL: number;
   };
-  /** Price of a cold slot and of a cold account instead of the warm one; equal to the warm price before Berlin. */
+  /** Price of a cold slot instead of the warm one; equal to that before Berlin. */
   readonly coldSlot: number;
+  /** Price of a cold account instead of the warm one; equal to that before Berlin. */
   readonly coldAccount: number;
   /** SSTORE that changes nothing or touches a slot that is dirty already (before Istanbul: {@linkcode sstoreReset}). */
   readonly sstoreNoop: number;
@@ -26,9 +27,11 @@ export interface GasSchedule {
   readonly sstoreReset: number;
   /** Refund for a slot that becomes zero. */
   readonly refundClear: number;
-  /** Refund, besides the above, for a dirty slot that gets its original value back: non-zero, zero. */
+  /** Refund, besides the above, for a dirty slot that gets back its original value, which is not zero. */
   readonly refundRestoreNonZero: number;
+  /** The same of a slot that was zero. */
   readonly refundRestoreZero: number;
+  /** Refund for the first SELFDESTRUCT of an account; 0 from London. */
   readonly refundSelfdestruct: number;
   /** At most `used / refundQuotient` is refunded. */
   readonly refundQuotient: number;
@@ -40,9 +43,11 @@ export interface GasSchedule {
 
 /** SSTORE of a zero slot that was zero from the start of the transaction. */
 export const SSTORE_SET = 20_000;
-/** Value carried by CALL and CALLCODE, what of it the callee gets for nothing, and the price of a new account. */
+/** Added to the price of a CALL or CALLCODE that carries value. */
 export const CALL_VALUE = 9_000;
+/** What the callee of such a call gets for nothing. */
 export const CALL_STIPEND = 2_300;
+/** Added to the price of a CALL or SELFDESTRUCT whose value makes a new account. */
 export const NEW_ACCOUNT = 25_000;
 /** Per byte of deployed code. */
 export const CODE_DEPOSIT = 200;

@@ -20,15 +20,21 @@ export interface BatchOptions {
 
 /** What an item weighs against the limits. */
 export interface Weight {
+  /** Against {@linkcode BatchOptions.rows}. */
   readonly rows: number;
+  /** Against {@linkcode BatchOptions.bytes} and {@linkcode BatchLimits.memoryBytes}. */
   readonly bytes: number;
 }
 
 /** Items of one group, in the order in which they came. */
 export interface Batch<T> {
+  /** As given to {@linkcode Batcher.submit}. */
   readonly group: string;
+  /** At least one. */
   readonly items: readonly T[];
+  /** Of all items. */
   readonly rows: number;
+  /** Of all items. */
   readonly bytes: number;
   /** Why it was closed. */
   readonly reason: BatchReason;
@@ -49,6 +55,7 @@ export interface Submitted<R> {
 export interface Written<R> {
   /** The batch has left memory, durable or put somewhere else. */
   readonly taken: Promise<void>;
+  /** The write is done; what it says goes to the owners of the items. */
   readonly durable: Promise<R>;
 }
 
@@ -62,6 +69,7 @@ export interface BatchWriter<T, R> {
 
 /** See {@linkcode batch}. */
 export interface Batcher<T, R> {
+  /** Takes an item into the open batch of its group. */
   submit(group: string, item: T, weight: Weight): Submitted<R>;
   /** Somebody works on items to come: batches linger for them until the result is disposed of. */
   expect(): Disposable;
@@ -69,6 +77,7 @@ export interface Batcher<T, R> {
   room(): Promise<void> | undefined;
   /** Bytes submitted, neither durable nor overflowed. */
   readonly pendingBytes: number;
+  /** Writes that have begun and are not durable. */
   readonly inFlight: number;
   /** From now on nothing lingers. Resolves when nothing is there. Rejections go to their owners. */
   drain(): Promise<void>;
