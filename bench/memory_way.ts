@@ -1,6 +1,6 @@
-/** One side of `memory_bench.ts`: `memory_way.ts make BYTES`, or `memory_way.ts decode CONTEXT` with the reply's context. */
+/** The sides of `memory_bench.ts`: `memory_way.ts make BYTES` writes a trace, `memory_way.ts decode BYTES` has one made and decodes it. */
 import { openDecoder } from "../src/stages/decode/decoder.ts";
-import type { ReplyContext } from "../src/stages/decode/port.ts";
+import { readReply } from "../src/stages/trace/read.ts";
 import { NativeSink } from "./native_sink.ts";
 import { DEEP, type Script, SyntheticTrace, WIDE_STORAGE } from "./synthetic_trace.ts";
 
@@ -14,10 +14,10 @@ export interface MemoryMeasurement {
 
 /** One dive to depth 1,024 in twenty turns: the paths of its rows are thirty times as long as its text. */
 const SCRIPTS: readonly Script[] = [...Array<Script>(20).fill(WIDE_STORAGE), DEEP];
-const READ_BYTES = 256 * 1024;
+/** Fewer would say nothing about the access sets. */
+const LEAST_SLOTS = 100_000;
 
-/** The trace of about this size. */
-export function traceOf(bytes: number): SyntheticTrace {
+function traceOf(bytes: number): SyntheticTrace {
   return new SyntheticTrace("geth", SCRIPTS, bytes);
 }
 
@@ -27,28 +27,38 @@ function make(bytes: number): void {
   }
 }
 
-async function decode(context: ReplyContext): Promise<MemoryMeasurement> {
+async function decode(size: number): Promise<MemoryMeasurement> {
+  const { context, structlogs, slots } = traceOf(size);
+  if (slots < LEAST_SLOTS) throw new Error(`Cannot measure ${size} bytes: current value of distinct slots is ${slots}`);
+  const maker = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", import.meta.filename!, "make", String(size)],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
   const decoder = await openDecoder();
   const sink = new NativeSink(context);
-  const buffer = new Uint8Array(READ_BYTES);
-  decoder.begin(context, sink);
   const begin = performance.now();
-  for (let read; (read = Deno.stdin.readSync(buffer)) !== null;) decoder.push(buffer.subarray(0, read));
+  decoder.begin(context, sink);
+  const bytes = await readReply(maker.stdout, new AbortController().signal, (piece) => {
+    decoder.push(piece);
+    return undefined;
+  });
   decoder.end();
   sink.flush();
+  const wallSeconds = (performance.now() - begin) / 1e3;
+  await maker.status;
   const { verdict, rows } = sink.record!;
-  if (verdict !== "proved") throw new Error(`Cannot measure a trace that is ${verdict}`);
+  if (verdict !== "proved" || rows !== structlogs) {
+    throw new Error(`Cannot measure ${rows} of ${structlogs} structlogs that are ${verdict}`);
+  }
   const status = await Deno.readTextFile("/proc/self/status");
-  return {
-    bytes: decoder.progress.bytes,
-    structlogs: rows,
-    wallSeconds: (performance.now() - begin) / 1e3,
-    peakRssMb: Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]) / 1024,
-  };
+  console.error(status.match(/(VmHWM|RssAnon|RssFile|RssShmem).*/g), Deno.memoryUsage(), slots);
+  return { bytes, structlogs, wallSeconds, peakRssMb: Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]) / 1024 };
 }
 
 if (import.meta.main) {
-  const [role, argument] = Deno.args;
-  if (role === "make") make(Number(argument));
-  else Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(await decode(JSON.parse(argument!)))));
+  const [role, size] = Deno.args;
+  if (role === "make") make(Number(size));
+  else Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(await decode(Number(size)))));
 }

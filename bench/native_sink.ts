@@ -15,6 +15,31 @@ import type { TransactionConstants } from "../src/stages/encode/transaction_cons
 const BLOCK_ROWS = 100_000;
 const BLOCK_BYTES = 8 * 1024 * 1024;
 
+/** Memory of what waits for one block, taken again for the next: as garbage it would outweigh all else. */
+class Arena {
+  static readonly #CHUNK_BYTES = 4 * 1024 * 1024;
+  readonly #chunks: ArrayBuffer[] = [];
+  #chunk = -1;
+  #at = Arena.#CHUNK_BYTES;
+
+  take(bytes: number): Uint8Array<ArrayBuffer> {
+    if (bytes > Arena.#CHUNK_BYTES) return new Uint8Array(bytes);
+    if (this.#at + bytes > Arena.#CHUNK_BYTES) {
+      this.#chunk++;
+      this.#at = 0;
+    }
+    const chunk = this.#chunks[this.#chunk] ??= new ArrayBuffer(Arena.#CHUNK_BYTES);
+    const taken = new Uint8Array(chunk, this.#at, bytes);
+    this.#at += bytes;
+    return taken;
+  }
+
+  reset(): void {
+    this.#chunk = -1;
+    this.#at = Arena.#CHUNK_BYTES;
+  }
+}
+
 /** Segments of one table that wait for their block. */
 class Waiting<C extends { readonly rows: number }> {
   readonly #encoder: ColumnarEncoder<C, TransactionConstants>;
@@ -22,17 +47,22 @@ class Waiting<C extends { readonly rows: number }> {
   #parts: { constants: TransactionConstants; segments: Segment[] }[] = [];
   #rows = 0;
   #bytes = 0;
-  /** Memory of the last block, which the next one is written into. */
-  #memory = new Uint8Array(0);
+  readonly #allocate: (bytes: number) => Uint8Array<ArrayBuffer>;
+  readonly #arena = new Arena();
   sent = 0;
 
-  constructor(encoder: ColumnarEncoder<C, TransactionConstants>, constants: TransactionConstants) {
+  constructor(
+    encoder: ColumnarEncoder<C, TransactionConstants>,
+    constants: TransactionConstants,
+    allocate: (bytes: number) => Uint8Array<ArrayBuffer>,
+  ) {
     this.#encoder = encoder;
     this.#constants = constants;
+    this.#allocate = allocate;
   }
 
   add(columns: C, operations: readonly string[], isNewTransaction: boolean): void {
-    const segment = this.#encoder.segment(columns, operations);
+    const segment = this.#encoder.segment(columns, operations, (bytes) => this.#arena.take(bytes));
     if (isNewTransaction || this.#parts.length === 0) this.#parts.push({ constants: this.#constants, segments: [] });
     this.#parts.at(-1)!.segments.push(segment);
     this.#rows += segment.rows;
@@ -43,16 +73,12 @@ class Waiting<C extends { readonly rows: number }> {
   send(): void {
     if (this.#rows === 0) return;
     const parts: readonly Part<TransactionConstants>[] = this.#parts;
-    const { rows } = this.#encoder.block(parts, { allocate: (bytes) => this.#room(bytes) });
+    const { rows } = this.#encoder.block(parts, { allocate: this.#allocate });
     this.sent += rows;
     this.#parts = [];
     this.#rows = 0;
     this.#bytes = 0;
-  }
-
-  #room(bytes: number): Uint8Array<ArrayBuffer> {
-    if (this.#memory.length < bytes) this.#memory = new Uint8Array(bytes);
-    return this.#memory;
+    this.#arena.reset();
   }
 }
 
@@ -61,6 +87,8 @@ export class NativeSink implements TraceSink {
   record: ProofRecord | undefined;
   readonly #structlogs: Waiting<StructlogColumns>;
   readonly #frames: Waiting<FrameColumns>;
+  /** Memory of the last block, which the next one is written into. */
+  #memory = new Uint8Array(0);
   #isNew = { structlogs: true, frames: true };
 
   constructor(context: ReplyContext) {
@@ -77,8 +105,12 @@ export class NativeSink implements TraceSink {
       returnValue: undefined,
       rowVersion: 1,
     };
-    this.#structlogs = new Waiting(structlogEncoder, constants);
-    this.#frames = new Waiting(structlogAggEncoder, constants);
+    const allocate = (bytes: number) => {
+      if (this.#memory.length < bytes) this.#memory = new Uint8Array(1.25 * bytes);
+      return this.#memory;
+    };
+    this.#structlogs = new Waiting(structlogEncoder, constants, allocate);
+    this.#frames = new Waiting(structlogAggEncoder, constants, allocate);
   }
 
   /** Rows of the blocks made so far. */

@@ -29,12 +29,14 @@ export interface Row {
 
 /** Begins the place of a number that differs from turn to turn. */
 const GAS_MARK = "@";
+/** Digits of gas in a large trace, beyond those of a mark. */
+const GAS_DIGITS = 6;
 const INTRINSIC = 21_000;
 const ROOT = "0x00000000000000000000000000000000000000aa";
 const SENDER = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 const FIRST_SLOT = 0x10000000;
-/** Storage keys that a turn may use for the first time; its n-th is written with n behind seven marks. */
-const SLOTS_PER_TURN = 10;
+/** Storage keys that a turn may use for the first time; its n-th is written as two digits behind six marks. */
+const SLOTS_PER_TURN = 100;
 
 const plainRow = ({ pc, op, gas, gasCost, depth, stack }: Row) =>
   `{"pc":${pc},"op":"${op}","gas":${gas},"gasCost":${gasCost},"depth":${depth},"stack":[${words(stack)}]}`;
@@ -124,7 +126,7 @@ export const SMALL: Script = { addresses: "0x1", base: ITEMS, snippets: 18, slot
 export const NARROW: Script = { addresses: "0x1", base: [], snippets: 60, slots: 1, calls: 1, snippetsPerCall: 20 };
 
 /** {@linkcode WIDE} with many fresh slots. */
-export const WIDE_STORAGE: Script = { ...WIDE, slots: 8 };
+export const WIDE_STORAGE: Script = { ...WIDE, slots: 40 };
 
 /** Calls down to depth 1,024. */
 export const DEEP: Script = {
@@ -309,7 +311,7 @@ function turn(emitter: Emitter, script: Script, isFirst: boolean): void {
   emitter.emit("JUMPDEST", 1);
   for (let index = 0; index < script.snippets; index++) snippet(emitter, index);
   for (let slot = 0; slot < script.slots; slot++) {
-    const mark = `0x#######${slot}`;
+    const mark = `0x######${String(slot).padStart(2, "0")}`;
     emitter.push(mark);
     emitter.plain("SLOAD", 2_100, 1, "0xde0b6b3a7640000");
     emitter.push("0x5");
@@ -357,7 +359,7 @@ class Template {
       text += `${written},`;
     }
     this.bytes = new TextEncoder().encode(text);
-    for (const { index, 1: slot } of text.matchAll(/#######(\d)/g)) {
+    for (const { index, 1: slot } of text.matchAll(/######(\d\d)/g)) {
       this.#slotAt.push(index);
       this.#slots.push(Number(slot));
     }
@@ -396,6 +398,8 @@ export class SyntheticTrace {
   /** What the decoder is told of it, with a receipt that the proof accepts. */
   readonly context: ReplyContext;
   readonly structlogs: number;
+  /** Storage slots of the root, each of them read and written once. */
+  readonly slots: number;
   readonly #shape: Shape;
   readonly #first: readonly Made[];
   readonly #again: readonly Made[];
@@ -423,8 +427,13 @@ export class SyntheticTrace {
     });
     const once = total(first);
     const round = total(again);
-    const rough = new Template(again[0]!, this.#shape, 8).bytes.length / again[0]!.rows.length;
-    this.#rounds = Math.max(0, Math.round((bytes / rough - once.rows) / round.rows));
+    const sizes = new Map(distinct.map((script) => [script, textBytes(parts.get(script)!, this.#shape)]));
+    const [onceBytes, roundBytes] = [distinct, scripts].map((each) =>
+      each.reduce((sum, script) => sum + sizes.get(script)!, 0)
+    ) as [number, number];
+    this.#rounds = Math.max(0, Math.round((bytes - onceBytes) / roundBytes));
+    const slotsOf = (each: readonly Script[]) => each.reduce((sum, { slots }) => sum + slots, 0);
+    this.slots = slotsOf(distinct) + this.#rounds * slotsOf(scripts);
     this.structlogs = once.rows + this.#rounds * round.rows + this.#end.rows.length;
     this.#gasUsed = INTRINSIC + once.used + this.#rounds * round.used + this.#end.used;
     const gasDigits = digitsFor(this.#gasUsed + 2 * Math.max(...scripts.map((script) => chainGas(script)[0]!)));
@@ -470,6 +479,11 @@ export class SyntheticTrace {
     }
     return whole;
   }
+}
+
+/** Bytes of a part's text, but for the length of its gas. */
+function textBytes({ rows }: Part, shape: Shape): number {
+  return rows.reduce((sum, row) => sum + shape.row(row).length + GAS_DIGITS, 0);
 }
 
 function total(parts: readonly Part[]): { readonly rows: number; readonly used: number } {

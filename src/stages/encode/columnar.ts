@@ -209,11 +209,11 @@ export function paths<C>(
 
 /** A block has far fewer than 2^32 path values, so the upper lane stays 0. */
 function writeEnds(out: ByteWriter, cells: Uint8Array<ArrayBuffer>, before: number): void {
-  if (before === 0) return out.bytes(cells);
-  const ends = new Uint32Array(cells.buffer, cells.byteOffset, cells.length / 4);
-  const shifted = new Uint32Array(ends.length);
-  for (let lane = 0; lane < ends.length; lane += 2) shifted[lane] = ends[lane]! + before;
-  out.bytes(new Uint8Array(shifted.buffer));
+  const ends = out.take(cells.length);
+  ends.set(cells);
+  if (before === 0) return;
+  const lanes = new DataView(ends.buffer, ends.byteOffset, ends.length);
+  for (let at = 0; at < ends.length; at += 8) lanes.setUint32(at, lanes.getUint32(at, true) + before, true);
 }
 
 /** What is the same for all rows of a transaction: a dictionary entry each, and the index that all such columns share. */
@@ -288,8 +288,16 @@ function fillIndex(
 
 /** What a columnar table can do. */
 export interface ColumnarEncoder<C, K> {
-  /** Copies the columns of one callback. */
-  segment(columns: C & { readonly rows: number }, names: readonly string[]): Segment;
+  /**
+   * Copies the columns of one callback.
+   *
+   * @param allocate where they are copied to: exactly that many bytes.
+   */
+  segment(
+    columns: C & { readonly rows: number },
+    names: readonly string[],
+    allocate?: (bytes: number) => Uint8Array<ArrayBuffer>,
+  ): Segment;
   /**
    * One block of these parts.
    *
@@ -302,9 +310,6 @@ export interface ColumnarEncoder<C, K> {
   ): NativeBlock;
 }
 
-/** Segments are aligned so that their 32-bit columns can be seen as such. */
-const ALIGNMENT = 4;
-
 /** Names 0..256 are the same in every list of one decoder: only a longer list has to be copied, since it may yet grow. */
 const FIXED_NAMES = 257;
 
@@ -315,16 +320,16 @@ export function columnarEncoder<C, K>(
 ): ColumnarEncoder<C, K> {
   const named = Object.entries(columns);
   return {
-    segment(cells, list) {
+    segment(cells, list, allocate) {
       const views = named.flatMap(([, { source }]) => source.views(cells));
       let bytes = 0;
-      for (const view of views) bytes += (view.byteLength + ALIGNMENT - 1) & -ALIGNMENT;
-      const memory = new ArrayBuffer(bytes);
+      for (const view of views) bytes += view.byteLength;
+      const memory = allocate?.(bytes) ?? new Uint8Array(bytes);
       let at = 0;
       const pieces = views.map((view) => {
-        const piece = new Uint8Array(memory, at, view.byteLength);
+        const piece = memory.subarray(at, at + view.byteLength);
         piece.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
-        at += (view.byteLength + ALIGNMENT - 1) & -ALIGNMENT;
+        at += view.byteLength;
         return piece;
       });
       return { rows: cells.rows, bytes, pieces, names: list.length > FIXED_NAMES ? [...list] : list };
