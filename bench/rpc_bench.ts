@@ -1,5 +1,6 @@
 /**
- * The pool against others on the same flaky nodes, what a request costs, and what ten at a time gain. Each figure is a line
+ * The pool against others on the same flaky nodes, what a request costs, what ten at a time gain, and in virtual time how
+ * near its limits come to the best ones. Each figure is a line
  * `name<TAB>value<TAB>unit`; progress goes to stderr.
  *
  * Nodes: A answers 10 % with 503, 3 % after 2 s, 0.3 % never; B is the fastest and 3 blocks behind; C is good, takes 60
@@ -10,6 +11,7 @@ import { createPublicClient, fallback, http, type PublicClient } from "viem";
 import { configSchema } from "../src/config/schema.ts";
 import { openNodePool } from "../src/rpc/pool.ts";
 import type { NodePool, RequestAsk } from "../src/rpc/port.ts";
+import { bestFixed, KINDS, LIMITERS, workDone } from "./limit_simulation.ts";
 
 const SEEDS = (Deno.env.get("RPC_BENCH_SEEDS") ?? "1 2 3 4 5").split(" ").map(Number);
 const ROUND_MS = 10_000;
@@ -20,6 +22,7 @@ const OUTAGE = { fromMs: 3_000, untilMs: 7_000 };
 const PER_SECOND = 60;
 const BEHIND = 3;
 const CHAIN_ID = 1337;
+const SIMULATED_MS = 3_600_000;
 
 const encoder = new TextEncoder();
 
@@ -268,7 +271,7 @@ async function openPool(nodes: readonly Node[]): Promise<Client> {
   };
 }
 
-function readAsk(): Omit<RequestAsk<unknown>, "decode"> {
+function readAsk(): Omit<RequestAsk<unknown>, "decode" | "absent"> {
   return { class: "read", priority: "process", deadlineMs: performance.now() + CALL_LIMIT_MS };
 }
 
@@ -526,6 +529,27 @@ async function weight(): Promise<void> {
   await Promise.all(calls);
 }
 
+/** Share of the work that the best fixed limit does, in virtual time: this pool's way to a limit, and others'. */
+function limits(): void {
+  const shares: Record<string, number[]> = {};
+  for (const kind of KINDS) {
+    const best = bestFixed(kind, SIMULATED_MS, () => seeded(1));
+    const line: string[] = [];
+    for (const [name, make] of Object.entries(LIMITERS)) {
+      const share = median([2, 3, 4].map((seed) => workDone(kind, make(), SIMULATED_MS, seeded(seed)) / best));
+      (shares[name] ??= []).push(share);
+      line.push(`${name} ${share.toFixed(2)}`);
+    }
+    say(`${kind.name}: ${line.join(", ")}`);
+  }
+  const worst = (name: string) => Math.min(...shares[name]!).toFixed(3);
+  figure("rpc_limit_vs_best_fixed", worst("this pool"), "share");
+  figure("rpc_limit_fixed_10", worst("fixed 10"), "share");
+  figure("rpc_limit_gradient2", worst("Gradient2"), "share");
+  figure("rpc_limit_aimd", worst("AIMD"), "share");
+}
+
+limits();
 await overhead();
 await speedup();
 await weight();

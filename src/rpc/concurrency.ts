@@ -1,6 +1,9 @@
 /**
  * How many calls a node takes at once, found by hill climbing on the work done per second. Latency says nothing here:
  * a caller that always has work teaches every latency baseline the loaded value.
+ *
+ * The limit stays where it is and tries a neighbour now and then: one window above, one below. Trying costs work where
+ * the node is touchy, so after a failed trial the limit rests, the longer the more a trial hurt.
  */
 import type { NodeOptions } from "./options.ts";
 
@@ -9,11 +12,20 @@ export type ConcurrencyOptions = NodeOptions["limits"]["trace"];
 
 const WINDOW_MS = 2_000;
 const WINDOW_COMPLETIONS = 12;
-const WINDOW_ROUNDS = 8;
+const WINDOW_ROUNDS = 12;
 /** Share of completions that must have found the node full: otherwise the work was short, not the limit. */
 const FULL_SHARE = 0.8;
 /** Least relative change of work per second that counts. */
 const STEP_GAIN = 0.02;
+/** Share of the limit by which a trial differs, at least 1. */
+const STEP_SHARE = 0.1;
+/** Windows of rest after a failed trial, and after one that overloaded the node. */
+const REST_WINDOWS = 4;
+const REST_WINDOWS_OVERLOADED = 12;
+/** Weight of the newest window in the rate of the resting limit. */
+const RATE_SHARE = 0.3;
+/** Change of the resting rate that says that the node has become another one. */
+const UNLIKE = 0.25;
 const OVERLOAD_FACTOR = 0.7;
 /** Share of the limit that must have been in use for an overload to be one. */
 const LOADED_SHARE = 0.5;
@@ -21,10 +33,17 @@ const LOADED_SHARE = 0.5;
 /** One limit. */
 export class ConcurrencyLimit {
   readonly #options: ConcurrencyOptions;
-  #limit: number;
+  /** Where it rests. */
+  #centre: number;
+  /** How far the window of now is from there. */
+  #trial = 0;
   #direction: 1 | -1 = 1;
-  /** Work per second of the last window that counted. */
-  #before: number | undefined;
+  /** Trials upwards in a row that did good: each is twice as far. */
+  #strides = 0;
+  /** Windows until the next trial. */
+  #rest = 0;
+  /** Work per second at the centre. */
+  #rate: number | undefined;
   #sinceMs: number | undefined;
   #completions = 0;
   #full = 0;
@@ -33,11 +52,11 @@ export class ConcurrencyLimit {
 
   constructor(options: ConcurrencyOptions) {
     this.#options = options;
-    this.#limit = options.start;
+    this.#centre = options.start;
   }
 
   get limit(): number {
-    return this.#limit;
+    return this.#centre + this.#trial;
   }
 
   /** A call ended well. `full`: while it ran, the limit was reached. */
@@ -50,11 +69,13 @@ export class ConcurrencyLimit {
     this.#units += units;
     if (full) this.#full++;
     const elapsedMs = nowMs - this.#sinceMs;
-    if (this.#completions < Math.max(WINDOW_COMPLETIONS, WINDOW_ROUNDS * this.#limit) || elapsedMs < WINDOW_MS) return;
+    if (this.#completions < Math.max(WINDOW_COMPLETIONS, WINDOW_ROUNDS * this.limit) || elapsedMs < WINDOW_MS) return;
     const counted = this.#full >= FULL_SHARE * this.#completions;
     const rate = this.#units * 1000 / elapsedMs;
     this.#restart(nowMs);
-    if (counted) this.#climb(rate);
+    if (!counted) return;
+    if (this.#trial === 0) this.#rested(rate);
+    else this.#tried(rate);
   }
 
   /**
@@ -62,33 +83,64 @@ export class ConcurrencyLimit {
    * refuses while it has little to do does not refuse because of the limit.
    */
   overloaded(nowMs: number, startedAtMs: number, inFlight: number): void {
-    if (startedAtMs < this.#loweredAtMs || inFlight < LOADED_SHARE * this.#limit) return;
+    if (startedAtMs < this.#loweredAtMs || inFlight < LOADED_SHARE * this.limit) return;
     this.#loweredAtMs = nowMs;
-    this.#lower(OVERLOAD_FACTOR);
+    // A step too far is taken back; what was good until now is given up only when it fails too.
+    if (this.#trial > 0) this.#fail(REST_WINDOWS_OVERLOADED);
+    else this.#lower(OVERLOAD_FACTOR);
+    this.#restart(undefined);
   }
 
   /** After an outage: half of what it was. */
   halve(): void {
     this.#lower(0.5);
-  }
-
-  #lower(factor: number): void {
-    this.#limit = Math.max(this.#options.min, Math.floor(this.#limit * factor));
-    this.#direction = -1;
-    this.#before = undefined;
     this.#restart(undefined);
   }
 
-  #climb(rate: number): void {
-    if (this.#before !== undefined) {
-      const gain = rate / this.#before - 1;
-      const turn = this.#direction === 1 ? gain < STEP_GAIN : gain < -STEP_GAIN;
-      if (turn) this.#direction = this.#direction === 1 ? -1 : 1;
+  #lower(factor: number): void {
+    this.#centre = Math.max(this.#options.min, Math.floor(this.limit * factor));
+    this.#trial = 0;
+    this.#strides = 0;
+    this.#rate = undefined;
+    this.#rest = 1;
+    this.#direction = 1;
+  }
+
+  /** A window at the centre is over. */
+  #rested(rate: number): void {
+    const unlike = this.#rate !== undefined && Math.abs(rate / this.#rate - 1) > UNLIKE;
+    this.#rate = this.#rate === undefined || unlike ? rate : this.#rate + RATE_SHARE * (rate - this.#rate);
+    this.#rest = unlike ? 0 : this.#rest - 1;
+    if (this.#rest <= 0) this.#try();
+  }
+
+  /** A window beside the centre is over. */
+  #tried(rate: number): void {
+    const gain = rate / this.#rate! - 1;
+    const better = this.#trial > 0 ? gain >= STEP_GAIN : gain > -STEP_GAIN;
+    if (!better) return this.#fail(REST_WINDOWS);
+    this.#centre += this.#trial;
+    this.#rate = rate;
+    this.#strides = this.#trial > 0 ? this.#strides + 1 : 0;
+    this.#try();
+  }
+
+  #fail(restWindows: number): void {
+    this.#direction = this.#trial > 0 ? -1 : 1;
+    this.#trial = 0;
+    this.#strides = 0;
+    this.#rest = restWindows;
+  }
+
+  /** Steps aside, the other way at the end of the range. */
+  #try(): void {
+    const { min, max } = this.#options;
+    const step = Math.max(1, Math.round(STEP_SHARE * this.#centre)) * 2 ** this.#strides;
+    if (this.#centre + this.#direction < min || this.#centre + this.#direction > max) {
+      this.#direction = this.#direction === 1 ? -1 : 1;
     }
-    this.#before = rate;
-    const next = this.#limit + this.#direction;
-    if (next < this.#options.min || next > this.#options.max) this.#direction = this.#direction === 1 ? -1 : 1;
-    this.#limit = Math.min(this.#options.max, Math.max(this.#options.min, this.#limit + this.#direction));
+    const next = Math.min(max, Math.max(min, this.#centre + this.#direction * step));
+    this.#trial = next - this.#centre;
   }
 
   #restart(nowMs: number | undefined): void {
