@@ -149,6 +149,19 @@ export class Grants {
     this.#wakeAt(wakeAtMs);
   }
 
+  /** Refuses those that have waited so long for this class and that no node can serve. */
+  handBack(callClass: CallClass, waitedMs: number): void {
+    const now = this.#clock.now();
+    for (const waiter of this.#waiting.all()) {
+      if (waiter.ask.need.class !== callClass || now - waiter.sinceMs < waitedMs) continue;
+      const choice = this.chooser.choose(waiter.ask, now);
+      if (choice.kind !== "none") continue;
+      this.#waiting.remove(waiter);
+      this.#settle(waiter);
+      waiter.reject(this.#unavailable(waiter.ask, choice.retryAtMs, choice.reasons));
+    }
+  }
+
   /** Ends leases on this node. */
   abortNode(node: PoolNode, reason: Error): void {
     for (const lease of this.#leases) if (lease.poolNode === node) lease.abort(reason);

@@ -21,6 +21,8 @@ const LIVENESS_MS = 750;
 const FORK_CHECK_MS = 30_000;
 const FORK_DEPTH = 8;
 const OUTAGE_REPEAT_MS = 60_000;
+/** How long leases of traces wait in an outage before their tasks go back, to be done by whoever can. */
+const HAND_BACK_MS = 5_000;
 
 /** What the upkeep works with. */
 export interface UpkeepContext {
@@ -42,6 +44,8 @@ class WrongChain extends Error {}
 interface Outage {
   readonly sinceMs: number;
   readonly repeat: Disposable;
+  /** Sends back what waits. */
+  readonly handBack: Disposable;
 }
 
 /** Keeps one network's nodes. */
@@ -158,7 +162,7 @@ export class Upkeep {
 
   stop(): void {
     for (const probes of this.#probes.values()) for (const probe of probes.values()) probe[Symbol.dispose]();
-    for (const { repeat } of this.#outages.values()) repeat[Symbol.dispose]();
+    for (const outage of this.#outages.values()) endOutage(outage);
     this.#liveness?.[Symbol.dispose]();
     for (const waiting of this.#waiting) waiting.reject(this.#context.signal.reason);
   }
@@ -336,7 +340,7 @@ export class Upkeep {
         reasons: over ? "" : capacityOf(nodes, callClass, clock.now()).reason,
       });
     if (available) {
-      outage?.repeat[Symbol.dispose]();
+      if (outage !== undefined) endOutage(outage);
       if (this.#outages.delete(callClass)) tell(true, outage!.sinceMs);
       return false;
     }
@@ -345,12 +349,19 @@ export class Upkeep {
       return true;
     }
     const sinceMs = now;
-    const again = (): Disposable =>
-      clock.after(OUTAGE_REPEAT_MS, () => {
-        tell(false, sinceMs);
-        this.#outages.set(callClass, { sinceMs, repeat: again() });
-      });
-    this.#outages.set(callClass, { sinceMs, repeat: again() });
+    const every = (ms: number, task: () => void): Disposable => {
+      const turn = () => {
+        timer = clock.after(ms, turn);
+        task();
+      };
+      let timer = clock.after(ms, turn);
+      return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+    };
+    const repeat = every(OUTAGE_REPEAT_MS, () => tell(false, sinceMs));
+    const handBack = every(HAND_BACK_MS, () => {
+      if (callClass === "trace") this.#context.grants.handBack(callClass, HAND_BACK_MS);
+    });
+    this.#outages.set(callClass, { sinceMs, repeat, handBack });
     // It was seen dead: its next sign of life is a return.
     for (const node of nodes) if (node.connection.state === "open") this.#dead.add(node);
     emit({ kind: "rpc_outage", network: options.name, class: callClass, over: false, seconds: 0, reasons: reason });
@@ -515,6 +526,11 @@ export class Upkeep {
     }));
     return found;
   }
+}
+
+function endOutage({ repeat, handBack }: Outage): void {
+  repeat[Symbol.dispose]();
+  handBack[Symbol.dispose]();
 }
 
 function breakerAt(node: PoolNode, place: BreakerPlace) {
