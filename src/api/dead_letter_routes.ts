@@ -17,7 +17,7 @@ import {
 /** Letters of one answer, ids of one call. */
 const MAX_LETTERS = 1_000;
 
-const letterId = z.string().regex(/^\d{1,20}-\d{1,20}$/, "expected the id of a dead letter, such as 1700000000000-0");
+const letterId = z.string().regex(/^\d{1,16}-\d{1,16}$/, "expected the id of a dead letter, such as 1700000000000-0");
 const query = { network: networkName, dry_run: switchText };
 const ids = z.array(letterId).min(1);
 
