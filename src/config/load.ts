@@ -6,6 +6,7 @@ import { isAlias, isCollection, isMap, isPair, isScalar, LineCounter, parseDocum
 import type { Document } from "yaml";
 import type { z } from "zod";
 import { PipelineError } from "../errors.ts";
+import { checkNodes, neededMethods } from "../rpc/check_options.ts";
 import { nearest } from "./nearest.ts";
 import { type Config, configSchema } from "./schema.ts";
 
@@ -209,6 +210,10 @@ function checkRelations(config: Config, lineOf: (path: Path) => string): { error
         warnings.push(`${lineOf(at("nodes", position))}: ${node.name} has no ws: heads are polled`);
       }
     }
+    const traces = network.processors.some((processor) => processor !== "transaction_simple");
+    const nodes = checkNodes(network, neededMethods(traces));
+    for (const { path, text } of nodes.errors) refuse(at(...path), text);
+    for (const { path, text } of nodes.warnings) warnings.push(`${lineOf(at(...path))}: ${text}`);
     if (network.nodes.every((node) => !node.enabled)) refuse(at("nodes"), "no node is enabled");
     if (network.nodes.every((node) => node.tier === "fallback")) {
       warnings.push(`${lineOf(at("nodes"))}: every node is a fallback, none is primary`);

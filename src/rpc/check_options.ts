@@ -8,90 +8,19 @@ export interface OptionProblem {
 }
 
 /** Ports that fetch refuses to open, whatever listens there. */
-const REFUSED_PORTS = new Set([
-  1,
-  7,
-  9,
-  11,
-  13,
-  15,
-  17,
-  19,
-  20,
-  21,
-  22,
-  23,
-  25,
-  37,
-  42,
-  43,
-  53,
-  69,
-  77,
-  79,
-  87,
-  95,
-  101,
-  102,
-  103,
-  104,
-  109,
-  110,
-  111,
-  113,
-  115,
-  117,
-  119,
-  123,
-  135,
-  137,
-  139,
-  143,
-  161,
-  179,
-  389,
-  427,
-  465,
-  512,
-  513,
-  514,
-  515,
-  526,
-  530,
-  531,
-  532,
-  540,
-  548,
-  554,
-  556,
-  563,
-  587,
-  601,
-  636,
-  989,
-  990,
-  993,
-  995,
-  1719,
-  1720,
-  1723,
-  2049,
-  3659,
-  4045,
-  5060,
-  5061,
-  6000,
-  6566,
-  6665,
-  6666,
-  6667,
-  6668,
-  6669,
-  6697,
-  10080,
-]);
+const REFUSED_PORTS = new Set(
+  `1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115
+  117 119 123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563
+  587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 5060 5061 6000 6566 6665 6666 6667 6668
+  6669 6697 10080`.split(/\s+/),
+);
 
-/** Looks at the nodes of one network. `needed`: methods that the enabled processors use. */
+/** Methods without which nothing works, and those of what is enabled. */
+export function neededMethods(traces: boolean): readonly string[] {
+  return ["eth_getBlockByNumber", "eth_getBlockByHash", ...(traces ? ["debug_traceTransaction"] : [])];
+}
+
+/** Looks at the nodes of one network. `needed`: {@linkcode neededMethods}. */
 export function checkNodes(
   network: Pick<NodePoolOptions, "nodes">,
   needed: readonly string[],
@@ -104,7 +33,7 @@ export function checkNodes(
       const text = node[key];
       if (text === undefined) continue;
       const { port, username, password } = new URL(text);
-      if (REFUSED_PORTS.has(Number(port))) {
+      if (REFUSED_PORTS.has(port)) {
         errors.push({
           path: ["nodes", at, key],
           text: `fetch refuses port ${port}: let the node listen on another one`,

@@ -30,7 +30,7 @@ Deno.test("parseConfig() fills defaults in and turns units into numbers", () => 
   assert.equal(config.queue.lease, 30_000);
   assert.equal(config.networks[0]!.rpc.breaker.failures, 5);
   assert.deepEqual(config.roles, ["discover", "work", "api"]);
-  assert.deepEqual(warnings, []);
+  assert.deepEqual(warnings, ["config.yaml:4: one node only: its outage stops the network"]);
   assert.ok(Object.isFrozen(config.networks[0]!.nodes[0]));
 });
 
@@ -92,6 +92,35 @@ Deno.test("relations between keys are checked", () => {
   assert.match(problems(MINIMAL + limits)[0]!, /limits\.read\.min: it exceeds max \(4\)/);
   const twice = `${MINIMAL}      - name: local\n        url: http://127.0.0.1:1\n`;
   assert.match(problems(twice)[0]!, /nodes\[1\]\.name: another node is called local too/);
+});
+
+Deno.test("nodes that cannot work are refused with their line and what to do", () => {
+  assert.deepEqual(problems(MINIMAL.replace("8545", "6000")), [
+    "config.yaml:6: Cannot take networks[0].nodes[0].url: fetch refuses port 6000: let the node listen on another one",
+  ]);
+  assert.deepEqual(problems(`${MINIMAL}        methods: { deny: [debug_traceTransaction] }\n`), [
+    "config.yaml:8: Cannot take networks[0].nodes[0].methods: no node may be asked debug_traceTransaction, which a processor needs",
+  ]);
+  const simple = "        methods: { deny: [debug_traceTransaction] }\n    processors: [transaction_simple]\n";
+  assert.deepEqual(problems(MINIMAL + simple), []);
+  const two = "      - { name: other, url: 'http://127.0.0.1:1234', methods: { deny: [debug_traceTransaction] } }\n";
+  assert.deepEqual(problems(MINIMAL + two), []);
+  assert.match(problems(`${MINIMAL}        enabled: false\n`)[0]!, /nodes: no node is enabled/);
+  assert.match(problems(`${MINIMAL}        family: parity\n`)[0]!, /nodes\[0\]\.family/);
+  assert.match(problems(`${MINIMAL}    rpc: { shares: { verify: 2 } }\n`)[0]!, /rpc\.shares\.verify/);
+  assert.match(problems(`${MINIMAL}        limits: { batchItems: 0 }\n`)[0]!, /limits\.batchItems/);
+});
+
+Deno.test("nodes that will work badly are warned of", () => {
+  const warningsOf = (text: string) => parseConfig(text, "config.yaml", none).warnings.join("\n");
+  assert.match(warningsOf(MINIMAL.replace("http://", "http://user:pw@")), /:6: credentials in a URL/);
+  assert.doesNotMatch(warningsOf(MINIMAL.replace("http://", "http://user:pw@")), /pw@/);
+  assert.match(warningsOf(MINIMAL.replace(/ {8}ws.*\n/, "")), /local has no ws: heads are polled/);
+  assert.match(warningsOf(`${MINIMAL}        tier: fallback\n`), /every node is a fallback, none is primary/);
+  assert.match(
+    warningsOf(`${MINIMAL}        limits: { read: { max: 2, start: 2 } }\n`),
+    /limits\.read\.max is below work\.lanes/,
+  );
 });
 
 Deno.test("redactConfig() shows neither passwords, headers, URL credentials nor what came from the environment", () => {
