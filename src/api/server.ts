@@ -167,7 +167,8 @@ async function bodyOf(context: Context): Promise<unknown> {
 function matches(route: Route, path: string): boolean {
   const parts = route.path.split("/");
   const given = path.split("/");
-  return parts.length === given.length && parts.every((part, at) => part.startsWith("{") || part === given[at]);
+  return parts.length === given.length &&
+    parts.every((part, at) => part.startsWith("{") ? given[at] !== "" : part === given[at]);
 }
 
 function refused(error: unknown, requestId: string): Response {
