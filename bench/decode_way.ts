@@ -219,7 +219,7 @@ async function workOf(way: string, client: Client, script: string, bytes: number
 /** Greatest resident memory so far, as the kernel counts it. */
 async function peakRssMb(): Promise<number> {
   const status = await Deno.readTextFile("/proc/self/status");
-  return Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]) / 1024;
+  return Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]) * 1024 / 1e6;
 }
 
 if (import.meta.main) {

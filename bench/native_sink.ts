@@ -1,4 +1,4 @@
-/** Makes Native blocks of both tables from what a decoder gives, as large as the sink sends them, and drops them. */
+/** Makes Native blocks of both tables from what a decoder gives, each of some ten thousand rows, and drops them. */
 import type {
   FrameColumns,
   ProofRecord,
@@ -13,7 +13,7 @@ import type { TransactionConstants } from "../src/stages/encode/transaction_cons
 
 /** Whichever comes first ends a block. */
 const BLOCK_ROWS = 100_000;
-const BLOCK_BYTES = 8 * 1024 * 1024;
+const BLOCK_BYTES = 4 * 1024 * 1024;
 
 /** Memory of what waits for one block, taken again for the next: as garbage it would outweigh all else. */
 class Arena {

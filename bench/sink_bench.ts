@@ -211,6 +211,7 @@ async function throughSink(sink: Sink, block: number): Promise<void> {
       aggregateRows: 0,
       structlogChecksum: 0n,
       aggregateChecksum: 0n,
+      offset: 0,
       bytes: 0,
     }, { policy: "enforce", traceMs: 1 });
     durable.push(submission.durable);

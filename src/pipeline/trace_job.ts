@@ -9,11 +9,13 @@ import type { Fork } from "../ethereum/forks.ts";
 import { RpcFailure } from "../rpc/failure.ts";
 import { openTrace, type TraceDefect, type TraceReply } from "../rpc/open_trace.ts";
 import type { Failure, NodeView, Outcome } from "../rpc/port.ts";
+import { openDecoder } from "../stages/decode/decoder.ts";
 import { MalformedReplyError, ReplyError } from "../stages/decode/errors.ts";
 import type { JsonObject, ProofRecord, TraceDecoder, TraceSink } from "../stages/decode/port.ts";
+import { MAX_UNREAD_BYTES } from "../stages/decode/reply_decoder.ts";
 import type { Attempt, AttemptStart, Sink, StoredOutcome, Submission } from "../stages/sink/port.ts";
 import { EvidenceTap } from "../stages/trace/evidence_tap.ts";
-import { readReply, TraceTooLargeError } from "../stages/trace/read.ts";
+import { READ_BYTES, readReply, TraceTooLargeError } from "../stages/trace/read.ts";
 
 /** One transaction of a job. */
 export interface JobTransaction {
@@ -130,16 +132,27 @@ export class WrongTransactionError extends PipelineError {
   readonly disposition = "retry";
 }
 
+/** What one lane keeps from job to job. */
+export interface Lane {
+  readonly decoder: TraceDecoder;
+  readonly tap: EvidenceTap;
+}
+
+/** A lane of this isolate. */
+export async function openLane(): Promise<Lane> {
+  return { decoder: await openDecoder(), tap: new EvidenceTap(MAX_UNREAD_BYTES + READ_BYTES) };
+}
+
 /** Reads, decodes and stores. Never throws: what fails is in {@linkcode JobResults.error}. */
 export function runTraceJob(
   job: TraceJob,
-  decoder: TraceDecoder,
+  { decoder, tap }: Lane,
   sink: Sink,
   signal: AbortSignal,
   listener: JobListener,
 ): RunningJob {
   const finished: FinishedTransaction[] = [];
-  const decoded = decodeReply(job, decoder, sink, signal, listener, finished);
+  const decoded = decodeReply(job, { decoder, tap }, sink, signal, listener, finished);
   const accepted = decoded.then(async () => {
     await Promise.all(finished.map((transaction) => transaction.submission.accepted));
   });
@@ -188,14 +201,14 @@ async function collect(
 
 async function decodeReply(
   job: TraceJob,
-  decoder: TraceDecoder,
+  { decoder, tap }: Lane,
   sink: Sink,
   signal: AbortSignal,
   listener: JobListener,
   finished: FinishedTransaction[],
 ): Promise<void> {
   using _expected = sink.expect();
-  const writer = new JobWriter(job, sink, listener, finished);
+  const writer = new JobWriter(job, tap, sink, listener, finished);
   let reply: TraceReply | undefined;
   let reported = false;
   const report = (outcome: Outcome) => {
@@ -285,22 +298,22 @@ class JobWriter implements TraceSink {
   /** The first identity that a trace of this reply violates. */
   violatedIdentity: string | undefined;
   readonly #open = new Map<number, Attempt>();
-  readonly #tap: EvidenceTap;
   readonly #startedMs = performance.now();
   #next = 0;
 
   constructor(
     readonly job: TraceJob,
+    readonly tap: EvidenceTap,
     readonly sink: Sink,
     readonly listener: JobListener,
     readonly finishedTransactions: FinishedTransaction[],
   ) {
-    this.#tap = new EvidenceTap(job.policy === "off" ? 0 : job.evidenceBytes);
+    tap.begin(job.policy === "off" ? 0 : job.evidenceBytes);
   }
 
   /** Bytes that decode is about to see. */
   piece(bytes: Uint8Array): void {
-    this.#tap.push(bytes);
+    this.tap.push(bytes);
   }
 
   structlogs(...[position, columns, operations]: Parameters<TraceSink["structlogs"]>): void {
@@ -332,7 +345,7 @@ class JobWriter implements TraceSink {
     this.finishedTransactions.push({ transaction, record, submission });
     this.#next = position + 1;
     if (record.verdict === "violated" && this.job.policy !== "off") this.#violated(transaction, record);
-    this.#tap.reset();
+    this.tap.release(record.offset + record.bytes);
   }
 
   /** All transactions must have come. @throws {WrongTransactionError} */
@@ -392,7 +405,7 @@ class JobWriter implements TraceSink {
       transaction: transaction.transaction,
       receipt: transaction.receipt,
       record,
-      ...this.#tap.take(),
+      ...this.tap.take(record.offset, record.offset + record.bytes),
     });
   }
 }

@@ -3,14 +3,12 @@
  * tells what happens. It owns no lease and decides nothing.
  */
 /// <reference lib="deno.worker" />
-import { openDecoder } from "../stages/decode/decoder.ts";
-import type { TraceDecoder } from "../stages/decode/port.ts";
 import { openClickHouse } from "../stages/sink/clickhouse.ts";
 import type { Sink, Spilled, SpillOperation, SpillPort } from "../stages/sink/port.ts";
 import { openSink } from "../stages/sink/sink.ts";
 import { subscribe } from "../telemetry/emit.ts";
 import { RemoteError } from "./remote_error.ts";
-import { type PlainError, plainError, runTraceJob, type TraceJob } from "./trace_job.ts";
+import { type Lane, openLane, type PlainError, plainError, runTraceJob, type TraceJob } from "./trace_job.ts";
 import type { FromWorker, ToWorker, WorkerSetup } from "./worker_messages.ts";
 
 const PULSE_MS = 1_000;
@@ -72,7 +70,7 @@ class RemoteSpill implements SpillPort {
 
 class Lanes {
   readonly #running = new Map<number, AbortController>();
-  readonly #idleDecoders: TraceDecoder[] = [];
+  readonly #idle: Lane[] = [];
 
   constructor(readonly sink: Sink, readonly spill: RemoteSpill) {}
 
@@ -80,11 +78,11 @@ class Lanes {
     const abort = new AbortController();
     this.#running.set(id, abort);
     try {
-      const decoder = this.#idleDecoders.pop() ?? await openDecoder();
+      const lane = this.#idle.pop() ?? await openLane();
       const moved = () => void Atomics.add(progress, 0, 1);
       // Waiting for ClickHouse counts as moving; a lease is not lost because the store is slow.
       Atomics.add(progress, 1, 1);
-      const running = runTraceJob(job, decoder, this.sink, abort.signal, {
+      const running = runTraceJob(job, lane, this.sink, abort.signal, {
         moved,
         read: (outcome) => tell({ kind: "read", id, outcome }),
         progress: (bytes, structlogs) => tell({ kind: "progress", network: job.network, bytes, structlogs }),
@@ -95,7 +93,7 @@ class Lanes {
         tell({ kind: "results", id, results });
       });
       await running.accepted.then(() => tell({ kind: "accepted", id }), () => {});
-      this.#idleDecoders.push(decoder);
+      this.#idle.push(lane);
       await settled;
     } finally {
       this.#running.delete(id);

@@ -111,6 +111,7 @@ Deno.test("recordLine() writes null for what is not known, and violations when t
     aggregateRows: 2,
     structlogChecksum: 0n,
     aggregateChecksum: 0n,
+    offset: 0,
     bytes: 10,
   };
   const alone = JSON.parse(recordLine(record, { transaction: false, receipt: true }));

@@ -174,7 +174,7 @@ export class Feeder {
   }
 
   end(facts: { gas?: bigint; failed?: boolean } = {}): void {
-    this.#meaning.endTransaction({ structLogs: true, bytes: 0, failed: false, ...facts });
+    this.#meaning.endTransaction({ structLogs: true, offset: 0, bytes: 0, failed: false, ...facts });
   }
 
   #feedOne({ op, stack = [], cost = 0n, ...given }: Fed): void {

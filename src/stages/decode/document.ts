@@ -105,7 +105,6 @@ export class TraceDocument implements JsonVisitor {
   /** The envelope, while #outer is an item of its block. */
   #envelope: Outer | undefined;
   #facts: Mutable<ResultFacts> | undefined;
-  #resultFrom = 0;
   #transactions = 0;
   #structlogs = 0;
   /** The bytes in hand, their end, and the offset in the reply of index 0. */
@@ -308,7 +307,7 @@ export class TraceDocument implements JsonVisitor {
       case Context.Structlog:
         return this.#endStructlog();
       case Context.Result:
-        this.#facts!.bytes = this.#base + this.#reader.position - this.#resultFrom;
+        this.#facts!.bytes = this.#base + this.#reader.position - this.#facts!.offset;
         return;
       case Context.Outer:
         return this.#endOuter();
@@ -390,8 +389,7 @@ export class TraceDocument implements JsonVisitor {
   }
 
   #beginTrace(from: number): void {
-    this.#resultFrom = from;
-    this.#facts = { structLogs: false, bytes: 0 };
+    this.#facts = { structLogs: false, offset: from, bytes: 0 };
     this.#listener.beginTransaction(this.#transactions);
   }
 
@@ -415,7 +413,7 @@ export class TraceDocument implements JsonVisitor {
       return;
     }
     if (outer.bare) {
-      facts.bytes = this.#base + this.#reader.position - this.#resultFrom;
+      facts.bytes = this.#base + this.#reader.position - facts.offset;
       if (outer.error !== undefined) facts.error = outer.error.message;
       if (outer.errorCode !== undefined) facts.errorCode = outer.errorCode;
     }

@@ -19,7 +19,8 @@ export interface ResultFacts {
   readonly finalRefund?: bigint;
   /** Lower-case hex without 0x; absent when empty. */
   readonly returnValue?: string;
-  /** Bytes of the result in the reply. */
+  /** Offset of the result in the reply, and its bytes. */
+  readonly offset: number;
   readonly bytes: number;
   /** As a block's item prints it. */
   readonly transactionHash?: string;

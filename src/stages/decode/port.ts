@@ -146,7 +146,9 @@ export interface ProofRecord {
   /** Sum over the rows, modulo 2^64, of the hash of the stored cells that `encode` defines. */
   readonly structlogChecksum: bigint;
   readonly aggregateChecksum: bigint;
-  /** Bytes of this transaction's result in the reply. */
+  /** Offset in the reply at which this transaction's result begins. */
+  readonly offset: number;
+  /** Bytes of that result. */
   readonly bytes: number;
   /** `result.txHash` of a block reply, where the client prints it. */
   readonly transactionHash?: string;

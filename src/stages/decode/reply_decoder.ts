@@ -17,6 +17,9 @@ export interface Reading {
   readonly scan: boolean;
 }
 
+/** The most that a decoder holds and has not read: it may be that far behind what was pushed. */
+export const MAX_UNREAD_BYTES = INPUT_BYTES;
+
 /** Slices that stay in the processor's second-level cache. */
 export const READING: Reading = { sliceBytes: 128 * 1024, scan: true };
 

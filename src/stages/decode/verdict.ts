@@ -58,6 +58,7 @@ export function proofRecord(
     aggregateRows: u32(F.RESULT_AGGREGATE_ROWS),
     structlogChecksum: u64(F.RESULT_CHECKSUM),
     aggregateChecksum: u64(F.RESULT_AGGREGATE_CHECKSUM),
+    offset: result.offset,
     bytes: result.bytes,
     ...(result.transactionHash !== undefined && { transactionHash: result.transactionHash }),
   };

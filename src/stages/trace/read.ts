@@ -19,7 +19,7 @@ export class TraceTooLargeError extends PipelineError {
 }
 
 /** Bytes of the one buffer that a reply is read with. */
-const READ_BYTES = 256 * 1024;
+export const READ_BYTES = 256 * 1024;
 
 /**
  * Calls `take` with every piece of `body`; a piece is valid only until the promise that `take` may return resolves.

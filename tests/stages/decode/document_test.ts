@@ -52,10 +52,11 @@ Deno.test("a bare result, an envelope, and an envelope with its members in any o
   for (const reply of replies) {
     const { transactions, error } = await told(reply);
     assert.equal(error, undefined, reply);
-    assert.deepEqual(transactions, [first], reply);
+    const facts = { ...first!.facts, offset: reply.lastIndexOf(TRACE) };
+    assert.deepEqual(transactions, [{ ...first, facts }], reply);
   }
   assert.equal(first!.structlogs.length, 1);
-  assert.deepEqual(first!.facts, { structLogs: true, bytes: TRACE.length, gas: 21000n, failed: false });
+  assert.deepEqual(first!.facts, { structLogs: true, offset: 0, bytes: TRACE.length, gas: 21000n, failed: false });
 });
 
 Deno.test("facts of a result come from any order, and the last of a doubled member wins", async () => {
@@ -63,7 +64,7 @@ Deno.test("facts of a result come from any order, and the last of a doubled memb
     `{"structLogs":[],"gas":"0x5208","failed":false,"returnValue":"0xAB","gas":"7","failed":true,"returnValue":"cd",` +
       `"regularGasUsed":5,"stateGasUsed":"-0x6","gasRefund":"7","error":"tracing failed: boom","errorCode":-32000}`,
   );
-  const { bytes: _, ...facts } = transactions[0]!.facts;
+  const { bytes: _bytes, offset: _offset, ...facts } = transactions[0]!.facts;
   assert.deepEqual(facts, {
     structLogs: true,
     gas: 7n,
@@ -81,7 +82,7 @@ Deno.test("null takes a fact back", async () => {
   const { transactions } = await told(
     '{"structLogs":null,"gas":7,"gas":null,"failed":true,"failed":null,"returnValue":"0x1","returnValue":null}',
   );
-  assert.deepEqual(transactions[0]!.facts, { structLogs: false, bytes: 105 });
+  assert.deepEqual(transactions[0]!.facts, { structLogs: false, offset: 0, bytes: 105 });
 });
 
 Deno.test("an error inside the result is a fact, in an envelope too", async () => {

@@ -61,6 +61,7 @@ export function proof(rows: number, aggregateRows: number, changes: Partial<Proo
     aggregateRows,
     structlogChecksum: 5n,
     aggregateChecksum: 7n,
+    offset: 0,
     bytes: 1000,
     ...changes,
   };
