@@ -10,9 +10,10 @@ const INIT_CODE = "0x600160005560026000f3";
 const HASH = `0x${"ab".repeat(32)}`;
 
 Deno.test("trace writes the proved rows of a transaction of a real node", async () => {
-  await using chain = await openChain({ mining: "automatic" });
+  await using chain = await openChain();
   const [from] = await ask(chain.httpUrl, "eth_accounts", []) as string[];
   const hash = await ask(chain.httpUrl, "eth_sendTransaction", [{ from, data: INIT_CODE, gas: "0x30d40" }]) as string;
+  await ask(chain.httpUrl, "evm_mine", []);
   const receipt = await ask(chain.httpUrl, "eth_getTransactionReceipt", [hash]) as Record<string, string>;
 
   const verdict = await trace([hash, "--rpc", chain.httpUrl, "--table", "verdict"]);

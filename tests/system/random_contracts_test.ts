@@ -12,7 +12,7 @@ import { Collected, contextOf, decodeInto } from "../stages/decode/collect.ts";
 import { nodeRequest } from "../../src/embedded/node_request.ts";
 import { Workload, WORKLOAD_BLOCKS } from "../../src/embedded/workload.ts";
 
-const SEED = Number(Deno.env.get("RANDOM_SEED") ?? Date.now() % 2 ** 31);
+const SEED = Number(Deno.env.get("RANDOM_SEED") ?? 20_240_611);
 const BLOCKS = Number(Deno.env.get("RANDOM_BLOCKS") ?? 6);
 const META = { client: "anvil/v1.7.1", chain_id: 31337, network: "devnet" };
 

@@ -8,7 +8,7 @@ import { cut, parseExactly, parseStructlogs, Probe, said, type Told } from "./pr
 import { random, Serialiser, type WrittenResult, type WrittenStructlog } from "./serialise.ts";
 
 const RUNS = Number(Deno.env.get("AGREE_RUNS") ?? 6_000);
-const SEED = Number(Deno.env.get("AGREE_SEED") ?? Date.now() % 2 ** 31);
+const SEED = Number(Deno.env.get("AGREE_SEED") ?? 20_240_611);
 
 const u64 = fc.oneof(
   { weight: 6, arbitrary: fc.nat(60_000_000).map(String) },
