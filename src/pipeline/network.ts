@@ -280,7 +280,7 @@ export class Network implements AsyncDisposable {
     return new Orphans({
       network: this.name,
       ledger: this.ledger,
-      find: (block) => findOrphanRows(database, this.name, block, config.clickhouse.cluster),
+      find: (blocks) => findOrphanRows(database, this.name, blocks, config.clickhouse.cluster),
       leaseMs: config.queue.lease,
       now: Date.now,
     });

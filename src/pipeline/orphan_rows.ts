@@ -13,45 +13,54 @@ const TABLES = [executionTransactionTraceTable, structlogTable, structlogAggTabl
 
 /** What a table holds of a block. */
 interface FoundRows {
-  readonly table: string;
-  readonly rows: number;
+  readonly hash: string;
+  readonly found: string;
   /** Newest delivery that wrote one of them. */
   readonly newest: string;
 }
 
-/** Rows of one block, as they were when they were looked for. */
+/** Rows of blocks, as they were when they were looked for. */
 export interface OrphanRows {
-  /** Removes them, and none that is written later: the block may be of the chain again. @returns how many. */
-  remove(): Promise<number>;
+  /** Removes those of these blocks, and none that is written later: a block may come back. @returns rows by hash. */
+  remove(blocks: readonly LeftBlock[]): Promise<ReadonlyMap<string, number>>;
 }
 
 /**
- * Looks for the rows of a block in every table; only tables that have some are touched, since a delete is a mutation.
+ * Looks for the rows of blocks in every table. A delete is a mutation: one for all blocks, and only where there are rows.
  *
  * @param cluster Deletes go to `X_local ON CLUSTER`: a Distributed table takes none.
  */
 export async function findOrphanRows(
   database: SqlDatabase,
   network: string,
-  block: LeftBlock,
+  blocks: readonly LeftBlock[],
   cluster: string | undefined,
 ): Promise<OrphanRows> {
-  const params = { network, number: block.blockNumber, hash: block.blockHash };
-  const found: FoundRows[] = [];
+  const found = new Map<string, FoundRows[]>();
   for (const { name } of TABLES) {
-    const [row] = await database.query<{ found: string; newest: string }>(countSql.replace(":target", name), params);
-    if (row === undefined || Number(row.found) === 0) continue;
-    found.push({ table: name, rows: Number(row.found), newest: row.newest });
+    found.set(name, await database.query<FoundRows>(countSql.replaceAll(":target", name), paramsOf(network, blocks)));
   }
   return {
-    async remove() {
-      let rows = 0;
-      for (const { table, newest, rows: count } of found) {
+    async remove(gone) {
+      const hashes = new Set(gone.map((block) => block.blockHash));
+      const removed = new Map<string, number>();
+      for (const [table, all] of found) {
+        const rows = all.filter(({ hash }) => hashes.has(hash));
+        if (rows.length === 0) continue;
+        const newest = rows.map((row) => BigInt(row.newest)).reduce((a, b) => a > b ? a : b).toString();
         const target = cluster === undefined ? table : `${table}_local ON CLUSTER \`${cluster}\``;
-        await database.execute(deleteSql.replace(":target", target), { ...params, newest });
-        rows += count;
+        await database.execute(deleteSql.replaceAll(":target", target), { ...paramsOf(network, gone), newest });
+        for (const { hash, found: count } of rows) removed.set(hash, (removed.get(hash) ?? 0) + Number(count));
       }
-      return rows;
+      return removed;
     },
+  };
+}
+
+function paramsOf(network: string, blocks: readonly LeftBlock[]) {
+  return {
+    network,
+    numbers: blocks.map((block) => block.blockNumber),
+    hashes: blocks.map((block) => block.blockHash),
   };
 }

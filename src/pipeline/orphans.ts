@@ -11,8 +11,8 @@ import type { OrphanRows } from "./orphan_rows.ts";
 export interface OrphanStore {
   readonly network: string;
   readonly ledger: Ledger;
-  /** Looks for the rows of this block in the tables of the processors. */
-  readonly find: (block: LeftBlock) => Promise<OrphanRows>;
+  /** Looks for the rows of these blocks in the tables of the processors. */
+  readonly find: (blocks: readonly LeftBlock[]) => Promise<OrphanRows>;
   /** Longest time that a late writer may still hold a lease. */
   readonly leaseMs: number;
   readonly now: () => number;
@@ -23,6 +23,9 @@ interface Orphan {
   /** When the second removal is due; absent before the first. */
   readonly againMs?: number;
 }
+
+/** Blocks whose rows are removed at a time. */
+const MAX_BLOCKS = 500;
 
 /** Orphans of one network that still have rows. */
 export class Orphans {
@@ -44,21 +47,30 @@ export class Orphans {
 
   /** Removes what may be removed now. */
   async sweep(): Promise<void> {
-    for (const [blockHash, orphan] of [...this.#orphans]) {
-      const nowMs = this.store.now();
+    const nowMs = this.store.now();
+    const due: Orphan[] = [];
+    for (const orphan of this.#orphans.values()) {
+      if (due.length === MAX_BLOCKS) break;
       if (orphan.againMs !== undefined && nowMs < orphan.againMs) continue;
-      if (await this.#fate(orphan.block) === "waiting") continue;
-      // In this order, so that rows of a block that comes back meanwhile are newer than those found.
-      const found = await this.store.find(orphan.block);
+      if (await this.#fate(orphan.block) !== "waiting") due.push(orphan);
+    }
+    if (due.length === 0) return;
+    // In this order, so that rows of a block that comes back meanwhile are newer than those found.
+    const found = await this.store.find(due.map(({ block }) => block));
+    const replaced: Orphan[] = [];
+    for (const orphan of due) {
       const fate = await this.#fate(orphan.block);
-      if (fate === "came_back") this.#orphans.delete(blockHash);
-      if (fate !== "replaced") continue;
-      const rows = await found.remove();
-      const { blockNumber } = orphan.block;
-      if (rows > 0) emit({ kind: "orphaned_rows_removed", network: this.store.network, blockNumber, blockHash });
-      if (orphan.againMs === undefined) {
-        this.#orphans.set(blockHash, { block: orphan.block, againMs: nowMs + this.store.leaseMs });
-      } else this.#orphans.delete(blockHash);
+      if (fate === "came_back") this.#orphans.delete(orphan.block.blockHash);
+      if (fate === "replaced") replaced.push(orphan);
+    }
+    const removed = await found.remove(replaced.map(({ block }) => block));
+    for (const { block, againMs } of replaced) {
+      const { blockNumber, blockHash } = block;
+      if (removed.has(blockHash)) {
+        emit({ kind: "orphaned_rows_removed", network: this.store.network, blockNumber, blockHash });
+      }
+      if (againMs === undefined) this.#orphans.set(blockHash, { block, againMs: nowMs + this.store.leaseMs });
+      else this.#orphans.delete(blockHash);
     }
   }
 

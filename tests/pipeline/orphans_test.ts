@@ -2,9 +2,14 @@ import assert from "node:assert/strict";
 import { Orphans } from "../../src/pipeline/orphans.ts";
 import type { LedgerState } from "../../src/stages/gate/ledger.ts";
 import { MemoryLedger } from "../../src/stages/gate/ledger_memory.ts";
+import type { LeftBlock } from "../../src/stages/source/reorg.ts";
 import { hashOf, NETWORK, row } from "../contracts/ledger_contract.ts";
 
 const LEASE_MS = 30_000;
+
+function forks(blocks: readonly LeftBlock[]): string {
+  return blocks.map(({ blockHash }) => blockHash.slice(2, 4)).join(" ");
+}
 
 /** Block 5 left the chain; what became of fork 1's block 5 is written as the test goes. */
 async function left() {
@@ -17,12 +22,12 @@ async function left() {
     ledger,
     leaseMs: LEASE_MS,
     now: () => clock.now,
-    find: ({ blockHash }) => {
-      steps.push(`find ${blockHash.slice(2, 4)}`);
+    find: (blocks) => {
+      steps.push(`find ${forks(blocks)}`);
       return Promise.resolve({
-        remove: () => {
-          steps.push(`remove ${blockHash.slice(2, 4)}`);
-          return Promise.resolve(3);
+        remove: (gone) => {
+          if (gone.length > 0) steps.push(`remove ${forks(gone)}`);
+          return Promise.resolve(new Map(gone.map(({ blockHash }) => [blockHash, 3])));
         },
       });
     },
@@ -104,7 +109,7 @@ Deno.test("a removal that fails is tried again", async () => {
   let failures = 1;
   const flaky = new Orphans({
     ...orphans.store,
-    find: (block) => failures-- > 0 ? Promise.reject(new Error("away")) : find(block),
+    find: (blocks) => failures-- > 0 ? Promise.reject(new Error("away")) : find(blocks),
   });
   flaky.add([{ blockNumber: 5, blockHash: hashOf(5) }]);
   await assert.rejects(flaky.sweep(), /away/);

@@ -185,6 +185,7 @@ export type PipelineProcessEvent =
     readonly seconds: number;
     readonly requestId: string;
   }
+  | { readonly kind: "api_listening"; readonly url: string }
   | { readonly kind: "api_failed"; readonly requestId: string; readonly message: string };
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -417,6 +418,7 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
     "error",
     "this network stops: the reorg is deeper than reorg.maxDepth. Check the nodes; raise reorg.maxDepth if the chain really did this",
   ],
+  orphaned_rows_removed: () => ["info", "removed the rows of a block that left the chain"],
   gap_repaired: () => ["info", "enqueued blocks again"],
   request_answered: (event) =>
     event.refused === "" ? ["info", "did what was asked for"] : ["warn", "refused a request"],
@@ -434,6 +436,7 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
     event.result === "agrees" ? ["debug", "stored rows agree"] : ["warn", "stored rows differ from their record"],
   transaction_audited: (event) =>
     event.differences === 0 ? ["debug", "another node agrees"] : ["warn", "another node's trace differs"],
+  api_listening: () => ["info", "the operator API listens"],
   api_request: (event) =>
     event.method === "GET" && event.status < 400 ? ["debug", "operator asks"] : ["info", "operator request"],
   api_failed: () => ["error", "cannot answer an operator: a defect, please report it"],

@@ -1,0 +1,90 @@
+/**
+ * From a head to durable rows: blocks of 200 small transactions on the dev chain, processed with the default
+ * configuration into the embedded engine. A block's time runs from the end of its mining until the engine has the
+ * published record of every one of its transactions, which is written after their rows; the look-up that finds out is
+ * part of it. Figures are lines `name<TAB>value<TAB>unit`; progress goes to stderr.
+ */
+import { ask, NETWORK, openStore, startProcessor } from "../tests/system/stack.ts";
+import { openChain } from "../tests/embedded/open_chain.ts";
+
+const TRANSACTIONS = 200;
+const WARM_UP = 5;
+const ROUNDS = 40;
+/** Counts 30 down to 0, then adds one to a storage slot: about 220 structlogs. */
+const RUNTIME = "601e5b600190038060025760005460010160005500";
+const INIT = `0x601580600b6000396000f3${RUNTIME}`;
+
+const encoder = new TextEncoder();
+
+function say(line: string): void {
+  Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+}
+
+function figure(name: string, value: number | string, unit: string): void {
+  Deno.stdout.writeSync(encoder.encode(`${name}\t${value}\t${unit}\n`));
+}
+
+/** Nearest rank. */
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!;
+}
+
+await using chain = await openChain();
+await using store = await openStore();
+const accounts = await ask<string[]>(chain.httpUrl, "eth_accounts", []);
+
+async function send(transaction: object): Promise<string> {
+  return await ask<string>(chain.httpUrl, "eth_sendTransaction", [{
+    from: accounts[0],
+    gas: "0x186a0",
+    ...transaction,
+  }]);
+}
+
+const deployment = await send({ data: INIT });
+await ask(chain.httpUrl, "evm_mine", []);
+const { contractAddress } = await ask<{ contractAddress: string }>(chain.httpUrl, "eth_getTransactionReceipt", [
+  deployment,
+]);
+
+await using processor = await startProcessor({
+  nodes: [{ name: "anvil", url: chain.httpUrl, ws: chain.wsUrl }],
+  clickhouse: store.section,
+});
+
+async function recorded(blockNumber: number): Promise<number> {
+  const [row] = await store.query<{ records: string }>(
+    "SELECT uniqExact(transaction_hash) AS records FROM execution_transaction_trace WHERE meta_network_name = {network:String} AND block_number = {number:UInt64} AND published = 1 AND verdict != 'open'",
+    { network: NETWORK, number: blockNumber },
+  );
+  return Number(row!.records);
+}
+
+async function untilRecorded(blockNumber: number, transactions: number): Promise<void> {
+  const endMs = performance.now() + 60_000;
+  while (await recorded(blockNumber) < transactions) {
+    if (performance.now() > endMs) throw new Error(`Cannot wait longer for block ${blockNumber}\n${processor.log()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+await untilRecorded(1, 1);
+const times: number[] = [];
+for (let round = 0; round < WARM_UP + ROUNDS; round++) {
+  await Promise.all(Array.from({ length: TRANSACTIONS }, () => send({ to: contractAddress })));
+  await ask(chain.httpUrl, "evm_mine", []);
+  const minedMs = performance.now();
+  await untilRecorded(2 + round, TRANSACTIONS);
+  const ms = performance.now() - minedMs;
+  if (round >= WARM_UP) times.push(ms);
+  if (round % 10 === 9) say(`${round + 1} blocks, the last in ${ms.toFixed(0)} ms`);
+}
+
+figure("head_to_durable_p50_ms", quantile(times, 0.5).toFixed(0), "ms");
+figure("head_to_durable_p95_ms", quantile(times, 0.95).toFixed(0), "ms");
+say(
+  `${ROUNDS} blocks of ${TRANSACTIONS} transactions; fastest ${Math.min(...times).toFixed(0)} ms, slowest ${
+    Math.max(...times).toFixed(0)
+  } ms`,
+);
