@@ -19,6 +19,8 @@ export interface ChainOptions {
   readonly hardfork: string;
   /** `manual`: a block is mined when `evm_mine` asks for it; `automatic`: one for each transaction. */
   readonly mining: "manual" | "automatic";
+  /** Without it every trace is an empty success. */
+  readonly stepsTracing: boolean;
   /** Seconds since 1970 of block 0. Two chains with the same one and the same requests have the same hashes. */
   readonly genesisTime: number;
   /** Gas limit of each block. */
@@ -125,7 +127,7 @@ function chainArguments(options: ChainOptions): string[] {
   return [
     "--host=127.0.0.1",
     `--port=${options.port}`,
-    "--steps-tracing", // without it every trace is an empty success
+    ...(options.stepsTracing ? ["--steps-tracing"] : []),
     ...(options.mining === "manual" ? ["--no-mining"] : []),
     "--order=fifo",
     `--hardfork=${options.hardfork}`,

@@ -76,6 +76,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       port: 0,
       hardfork: "osaka",
       mining: "manual",
+      stepsTracing: true,
       genesisTime: 1_767_225_600, // 2026-01-01: later than Osaka's activation
       blockGasLimit: 60_000_000,
     },

@@ -149,11 +149,12 @@ export class Grants {
     this.#wakeAt(wakeAtMs);
   }
 
-  /** Refuses those that have waited so long for this class and that no node can serve. */
+  /** Refuses those that have waited so long for this class and that no node can serve; whoever follows the head waits. */
   handBack(callClass: CallClass, waitedMs: number): void {
     const now = this.#clock.now();
     for (const waiter of this.#waiting.all()) {
-      if (waiter.ask.need.class !== callClass || now - waiter.sinceMs < waitedMs) continue;
+      const { need, priority } = waiter.ask;
+      if (need.class !== callClass || priority === "head" || now - waiter.sinceMs < waitedMs) continue;
       const choice = this.chooser.choose(waiter.ask, now);
       if (choice.kind !== "none") continue;
       this.#waiting.remove(waiter);

@@ -21,7 +21,7 @@ const LIVENESS_MS = 750;
 const FORK_CHECK_MS = 30_000;
 const FORK_DEPTH = 8;
 const OUTAGE_REPEAT_MS = 60_000;
-/** How long leases of traces wait in an outage before their tasks go back, to be done by whoever can. */
+/** How long leases wait in an outage before their tasks go back, to be done by whoever can. */
 const HAND_BACK_MS = 5_000;
 
 /** What the upkeep works with. */
@@ -358,9 +358,7 @@ export class Upkeep {
       return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
     };
     const repeat = every(OUTAGE_REPEAT_MS, () => tell(false, sinceMs));
-    const handBack = every(HAND_BACK_MS, () => {
-      if (callClass === "trace") this.#context.grants.handBack(callClass, HAND_BACK_MS);
-    });
+    const handBack = every(HAND_BACK_MS, () => this.#context.grants.handBack(callClass, HAND_BACK_MS));
     this.#outages.set(callClass, { sinceMs, repeat, handBack });
     // It was seen dead: its next sign of life is a return.
     for (const node of nodes) if (node.connection.state === "open") this.#dead.add(node);

@@ -6,8 +6,11 @@ import { Workload } from "../../src/embedded/workload.ts";
 import { answerNodes } from "../../src/rpc/operator_routes.ts";
 import { openNodePool } from "../../src/rpc/pool.ts";
 import { openChain } from "../embedded/open_chain.ts";
+import { clientFlags } from "../../src/ethereum/clients.ts";
+import { type Vector, vectors } from "../fixtures/vectors.ts";
 import { startFlakyNode } from "../rpc/flaky_node.ts";
 import { poolOptions } from "../rpc/options.ts";
+import { startReplayingNode } from "./replaying_node.ts";
 
 interface Ran {
   readonly code: number;
@@ -34,12 +37,12 @@ async function run(command: typeof doctor, config: string, ...args: string[]): P
   }
 }
 
-function config(chainId: number, nodeLines: readonly string[], api = ""): string {
+function config(chainId: number, nodeLines: readonly string[], api = "", more = ""): string {
   return `networks:
   - name: dev
     chainId: ${chainId}
     blockTime: 1s
-    nodes:
+${more}    nodes:
 ${nodeLines.map((line) => `      - ${line}`).join("\n")}
 queue: { url: "memory:" }
 clickhouse: { url: "http://127.0.0.1:1" }
@@ -133,4 +136,67 @@ Deno.test("nodes probes when no process answers, and asks the process when one d
   assert.equal(pool.nodes()[0]!.condition, "ready");
   const unknown = await run(nodes, config(1337, [line], api), "reset", "b");
   assert.deepEqual([unknown.code, unknown.errors], [1, ["Cannot find node b: see GET /nodes"]]);
+});
+
+/** Of each client and release that was recorded, the trace that shows most. */
+async function recordings(): Promise<readonly Vector[]> {
+  const chosen = new Map<string, Vector>();
+  const worth = ({ name, expected, meta }: Vector) =>
+    meta.expect_verdict !== undefined || meta.node_bug !== undefined || expected.proof.frames < 2
+      ? -1
+      : (name.includes("refund") ? 1_000 : 0) + (name.includes("calls") ? 500 : 0) + Math.min(400, expected.proof.rows);
+  for (const vector of await vectors("traces", "variants")) {
+    const before = chosen.get(vector.meta.client);
+    if (worth(vector) >= 0 && (before === undefined || worth(vector) > worth(before))) {
+      chosen.set(vector.meta.client, vector);
+    }
+  }
+  return [...chosen.values()];
+}
+
+Deno.test("doctor finds what each recorded client prints as its family's table says, and proves it", async () => {
+  const found = await recordings();
+  assert.ok(found.length >= 12, String(found.length));
+  const families = new Set<string>();
+  for (const vector of found) {
+    await using node = startReplayingNode(vector);
+    const { meta, expected } = vector;
+    const forks = `    forks: { ${meta.fork}: 0 }\n`;
+    const { out } = await run(
+      doctor,
+      config(meta.chain_id, [`{ name: recorded, url: "${node.url}" }`], "", forks),
+      "--json",
+    );
+    const [{ nodes: [examination] }] = JSON.parse(out);
+    const name = `${meta.client}, ${vector.name}: ${JSON.stringify(examination.specimens)}`;
+    const flags = clientFlags(meta.client);
+    families.add(examination.family);
+    assert.equal(examination.family, flags.family, name);
+    assert.equal(examination.specimens[0]?.verdict, expected.proof.verdict, name);
+    assert.equal(examination.flags.refund.seen, examination.flags.refund.table, name);
+    assert.equal(examination.flags.refund.table, flags.refund, name);
+    assert.equal(examination.flags["top-level gas"].seen, flags.topGas, name);
+    assert.ok(examination.calls <= 60, name);
+  }
+  assert.deepEqual([...families].sort(), ["besu", "erigon", "ethereumjs", "geth", "nethermind", "revm"]);
+});
+
+Deno.test("doctor names the switch of an anvil whose traces are empty", async () => {
+  await using chain = await openChain({ stepsTracing: false });
+  for await (const _ of new Workload({ url: chain.httpUrl, seed: 3 }).mine(1, 4));
+  const { code, out } = await run(doctor, config(31_337, [`{ name: mute, url: "${chain.httpUrl}" }`]));
+  assert.equal(code, 1, out);
+  assert.match(out, /needed: structlogs: traces are empty\n {4}anvil --steps-tracing/);
+  for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
+});
+
+Deno.test("doctor says how far a node is behind the others", async () => {
+  await using ahead = startFlakyNode();
+  await using behind = startFlakyNode({ head: 95 });
+  const { out } = await run(
+    doctor,
+    config(1337, [`{ name: ahead, url: "${ahead.url}" }`, `{ name: behind, url: "${behind.url}" }`]),
+  );
+  assert.match(out, /\nahead .*\n {2}head +100, /);
+  assert.match(out, /\nbehind .*\n {2}head +95, 5 behind/);
 });

@@ -70,6 +70,7 @@ Deno.test("startChain() started with an aborted signal starts nothing", async ()
       port: 0,
       hardfork: "osaka",
       mining: "manual",
+      stepsTracing: true,
       genesisTime: 1,
       blockGasLimit: 30_000_000,
       signal,

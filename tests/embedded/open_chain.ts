@@ -6,6 +6,7 @@ export interface OpenChainOptions {
   readonly hardfork?: string;
   readonly mining?: "manual" | "automatic";
   readonly port?: number;
+  readonly stepsTracing?: boolean;
 }
 
 /** Starts a chain that mines by hand under Osaka's rules unless told otherwise. */
@@ -15,6 +16,7 @@ export async function openChain(options: OpenChainOptions = {}): Promise<DevChai
     port: options.port ?? 0,
     hardfork: options.hardfork ?? "osaka",
     mining: options.mining ?? "manual",
+    stepsTracing: options.stepsTracing ?? true,
     genesisTime: 1_700_000_000,
     blockGasLimit: 60_000_000,
   });

@@ -3,7 +3,14 @@ import { startSupervisor } from "../../src/embedded/supervisor.ts";
 
 const { pid, chain, engine, run } = await (async () => {
   const supervisor = await startSupervisor({
-    chain: { port: 0, hardfork: "osaka", mining: "manual", genesisTime: 1, blockGasLimit: 30_000_000 },
+    chain: {
+      port: 0,
+      hardfork: "osaka",
+      mining: "manual",
+      stepsTracing: true,
+      genesisTime: 1,
+      blockGasLimit: 30_000_000,
+    },
     engine: { path: Deno.args[0]!, port: 0, maxMemoryBytes: 1e9 },
     onDownload: () => {},
   });

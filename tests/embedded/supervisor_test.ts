@@ -8,6 +8,7 @@ const CHAIN = {
   port: 0,
   hardfork: "osaka",
   mining: "manual",
+  stepsTracing: true,
   genesisTime: 1_700_000_000,
   blockGasLimit: 30_000_000,
 } as const;

@@ -335,19 +335,21 @@ Deno.test("an outage of all nodes says so once a minute and ends within 1 s of t
   assert.equal(outages().at(-1)!.over, true);
 });
 
-Deno.test("in an outage leases of traces go back after 5 s or a little more, those of reads wait", async () => {
+Deno.test("in an outage work goes back after 5 s or a little more, who follows the head waits", async () => {
   await using simulation = await simulate({ a: {} });
   const { pool, nodes, clock } = simulation;
   nodes.a!.react = () => ({ fault: "refused" });
   await clock.advance(60_000);
   const waiting = watch(pool.lease(trace(clock.now() + 60_000)));
   const reading = watch(pool.request("eth_getCode", [], read(clock.now() + 60_000)));
+  const following = watch(pool.request("eth_getCode", [], read(clock.now() + 60_000, { priority: "head" })));
   await clock.advance(4_900);
   assert.deepEqual(waiting, {});
   await clock.advance(5_200);
   assert.ok(waiting.error instanceof NodesUnavailable);
   assert.equal(waiting.error.release, true);
-  assert.deepEqual(reading, {});
+  assert.ok(reading.error instanceof NodesUnavailable);
+  assert.deepEqual(following, {});
 });
 
 Deno.test("an outage releases the task", async () => {
