@@ -20,12 +20,15 @@ Runs the processor: follows the head, backfills, traces, proves and stores, as t
   --config FILE   the configuration (default: config.yaml)
 
 SIGINT or SIGTERM drains: nothing more is claimed, what is in hand is finished and flushed. A second signal aborts.
-Exit 0: drained. Exit 1: it cannot go on; the last line says why. Exit 2: wrong arguments or configuration.`;
+Exit 0: drained. Exit 1: it cannot go on; the last line says why. Exit 2: wrong arguments or configuration.
+Exit 70: a trace worker span. Exit 130: a second signal ended it.`;
 
 /** Lines of progress where stdout is no terminal. */
 const LINE_MS = 60_000;
 /** The exit code of a process that a spinning worker ended. */
 const SPINNING_EXIT = 70;
+/** The exit code of a process that a second signal ended. */
+const ABORTED_EXIT = 130;
 
 async function run(args: readonly string[], io: CommandIo): Promise<number> {
   const { flags } = readFlags(args, { config: "text" });
@@ -92,7 +95,7 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
         return api === undefined ? undefined : serveApi(api, process.networks);
       },
     );
-    return 0;
+    return abort.signal.aborted ? ABORTED_EXIT : 0;
   } catch (error) {
     const failure = classified(error);
     let text = failure.message;
