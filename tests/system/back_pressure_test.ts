@@ -4,7 +4,7 @@ import { Workload } from "../../src/embedded/workload.ts";
 import { openChain } from "../embedded/open_chain.ts";
 import { assertExact } from "./exact.ts";
 import { hangingStore } from "./hanging_store.ts";
-import { NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { freePort, metric, NETWORK, openStore, startProcessor, until } from "./stack.ts";
 
 const BLOCKS = 12;
 const WINDOW = 4;
@@ -13,19 +13,6 @@ const MEMORY_BYTES = 512 * 1024;
 const SPILL_BYTES = 64 * 1024 * 1024;
 /** A structlog is at most this many times larger in the reply than as an encoded row. */
 const JSON_PER_ROW_BYTE = 8;
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
-}
-
-/** Samples of one metric, summed over its labels. */
-function metric(text: string, name: string): number {
-  return [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "gm"))].reduce(
-    (sum, match) => sum + Number(match[1]),
-    0,
-  );
-}
 
 Deno.test("with a sink that never completes, tasks, blocks and bytes in hand stay within their bounds", async () => {
   await using chain = await openChain();

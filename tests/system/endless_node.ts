@@ -1,16 +1,24 @@
 /**
- * A node of one block with one transaction whose trace is as long as a test wants: a loop of `JUMPDEST PUSH1 JUMP` over
- * a stack of fourteen words, then a STOP. Every structlog and the receipt are right, so the proof closes.
+ * A node of one block with one transaction whose trace is as long as a test wants: a loop of `JUMPDEST PUSH2 JUMP` over
+ * a stack of some words, then a STOP. Every structlog and the receipt are right, so the proof closes.
  */
 
-const STACK = Array.from({ length: 13 }, (_, word) => `"0x${(word + 1).toString(16).padStart(2, "0").repeat(32)}"`)
-  .join(",");
+/** Words below the loop's own, unless a test says otherwise. */
+const WORDS = 13;
 const GAS_LIMIT = 2 ** 45;
 const INTRINSIC = 21_000;
 const HASH = (digit: string) => `0x${digit.repeat(64)}`;
 const ADDRESS = `0x${"77".repeat(20)}`;
 /** Turns of the loop in one written piece. */
 const TURNS_PER_PIECE = 200;
+
+/** How the node does it. */
+export interface EndlessNodeOptions {
+  /** Words on the stack in the loop, at least one. */
+  readonly words?: number;
+  /** A reply that is not read to its end within this time of its request is cut, as geth does. */
+  readonly cutAfterMs?: number;
+}
 
 /** A running node. */
 export interface EndlessNode extends AsyncDisposable {
@@ -19,45 +27,59 @@ export interface EndlessNode extends AsyncDisposable {
   readonly structlogs: number;
   /** Bytes of traces that were sent. */
   sentBytes(): number;
+  /** Replies of traces, in their order. */
+  readonly replies: readonly EndlessReply[];
 }
 
-/** Pushes thirteen words, then loops: 13 PUSH32, JUMPDEST at 429, PUSH2 429, JUMP. */
-const LOOP_PC = 13 * 33;
+/** One reply of a trace. */
+export interface EndlessReply {
+  readonly startedMs: number;
+  /** Structlogs that were sent so far. */
+  structlogs: number;
+  /** When its last byte was sent. */
+  endedMs: number | undefined;
+  cut: boolean;
+}
 
 function row(pc: number, op: string, gas: number, cost: number, stack: string): string {
   return `{"pc":${pc},"op":"${op}","gas":${gas},"gasCost":${cost},"depth":1,"stack":[${stack}]}`;
 }
 
-/** The pieces of the result, about `bytes` in all. */
-function* pieces(turns: number): Generator<string> {
+/** Pushes `words` words, then loops: PUSH32 as often, JUMPDEST, PUSH2, JUMP. Pieces of the result, with their structlogs. */
+function* pieces(turns: number, words: number): Generator<{ text: string; structlogs: number }> {
+  const stack = Array.from(
+    { length: words },
+    (_, word) => `"0x${(word + 1).toString(16).padStart(2, "0").repeat(32)}"`,
+  );
+  const full = stack.join(",");
+  const loopPc = 33 * words;
   let gas = GAS_LIMIT - INTRINSIC;
-  const words = STACK.split(",");
   const head: string[] = [];
-  for (let pushed = 0; pushed < words.length; pushed++) {
-    head.push(row(33 * pushed, "PUSH32", gas, 3, words.slice(0, pushed).join(",")));
+  for (let pushed = 0; pushed < words; pushed++) {
+    head.push(row(33 * pushed, "PUSH32", gas, 3, stack.slice(0, pushed).join(",")));
     gas -= 3;
   }
-  const used = INTRINSIC + 3 * words.length + 12 * turns;
-  yield `{"jsonrpc":"2.0","id":1,"result":{"gas":${used},"failed":false,"returnValue":"0x","structLogs":[${
-    head.join(",")
-  }`;
+  const used = INTRINSIC + 3 * words + 12 * turns;
+  const start = `{"jsonrpc":"2.0","id":1,"result":{"gas":${used},"failed":false,"returnValue":"0x","structLogs":[`;
+  yield { text: start + head.join(","), structlogs: words };
   for (let turn = 0; turn < turns;) {
+    const first = turn;
     let text = "";
     for (const end = Math.min(turns, turn + TURNS_PER_PIECE); turn < end; turn++) {
-      text += "," + row(LOOP_PC, "JUMPDEST", gas, 1, STACK) + "," + row(LOOP_PC + 1, "PUSH2", gas - 1, 3, STACK) + "," +
-        row(LOOP_PC + 4, "JUMP", gas - 4, 8, `${STACK},"0x${LOOP_PC.toString(16)}"`);
+      text += "," + row(loopPc, "JUMPDEST", gas, 1, full) + "," + row(loopPc + 1, "PUSH2", gas - 1, 3, full) + "," +
+        row(loopPc + 4, "JUMP", gas - 4, 8, `${full},"0x${loopPc.toString(16)}"`);
       gas -= 12;
     }
-    yield text;
+    yield { text, structlogs: 3 * (turn - first) };
   }
-  yield `,${row(LOOP_PC, "STOP", gas, 0, STACK)}]}}\n`;
+  yield { text: `,${row(loopPc, "STOP", gas, 0, full)}]}}\n`, structlogs: 1 };
 }
 
 /** Serves a trace of about `bytes`. */
-export function endlessNode(bytes: number): EndlessNode {
-  const perTurn = [...pieces(1)].slice(1, -1).join("").length;
+export function endlessNode(bytes: number, { words = WORDS, cutAfterMs }: EndlessNodeOptions = {}): EndlessNode {
+  const perTurn = [...pieces(1, words)][1]!.text.length;
   const turns = Math.ceil(bytes / perTurn);
-  const gasUsed = INTRINSIC + 39 + 12 * turns;
+  const gasUsed = INTRINSIC + 3 * words + 12 * turns;
   const hex = (value: number) => `0x${value.toString(16)}`;
   const block = {
     number: "0x1",
@@ -101,15 +123,35 @@ export function endlessNode(bytes: number): EndlessNode {
   };
   let sent = 0;
   const encoder = new TextEncoder();
+  const replies: EndlessReply[] = [];
   const trace = () => {
-    const source = pieces(turns);
+    const source = pieces(turns, words);
+    const reply: EndlessReply = { startedMs: performance.now(), structlogs: 0, endedMs: undefined, cut: false };
+    replies.push(reply);
+    let timer: ReturnType<typeof setTimeout> | undefined;
     return new ReadableStream<Uint8Array>({
+      start(controller) {
+        if (cutAfterMs === undefined) return;
+        timer = setTimeout(() => {
+          reply.cut = true;
+          controller.error(new Error("write timeout"));
+        }, cutAfterMs);
+      },
       pull(controller) {
+        if (reply.cut) return;
         const { value, done } = source.next();
-        if (done) return controller.close();
-        const chunk = encoder.encode(value);
+        if (done) {
+          clearTimeout(timer);
+          reply.endedMs = performance.now();
+          return controller.close();
+        }
+        const chunk = encoder.encode(value.text);
         sent += chunk.length;
+        reply.structlogs += value.structlogs;
         controller.enqueue(chunk);
+      },
+      cancel() {
+        clearTimeout(timer);
       },
     }, { highWaterMark: 1 });
   };
@@ -157,8 +199,9 @@ export function endlessNode(bytes: number): EndlessNode {
   });
   return {
     url: `http://127.0.0.1:${server.addr.port}`,
-    structlogs: 13 + 3 * turns + 1,
+    structlogs: words + 3 * turns + 1,
     sentBytes: () => sent,
+    replies,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
 }

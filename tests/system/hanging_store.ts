@@ -33,7 +33,7 @@ export function hangingStore(target: string): HangingStore {
       method: request.method,
       headers,
       ...(hasBody ? { body } : {}),
-    });
+    }).catch(() => new Response("nobody answers\n", { status: 502 }));
     return new Response(answer.body, { status: answer.status, headers: answer.headers });
   });
   return {

@@ -1,16 +1,10 @@
 /** A reply that is larger than the memory that the processor may use. */
 import assert from "node:assert/strict";
 import { endlessNode } from "./endless_node.ts";
-import { NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { NETWORK, openStore, peakBytes, startProcessor, until } from "./stack.ts";
 
 const REPLY_BYTES = 2e9;
 const PEAK_BYTES = 400e6;
-
-async function peakBytes(pid: number): Promise<number> {
-  // Deno reads nothing below /proc without all permissions.
-  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`] }).output();
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(new TextDecoder().decode(stdout))![1]) * 1024;
-}
 
 Deno.test("a reply of 2 GB is decoded, proved and stored below 400 MB", async () => {
   await using node = endlessNode(REPLY_BYTES);

@@ -120,6 +120,27 @@ export async function until(
   }
 }
 
+/** A port that was free a moment ago. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
+
+/** Samples of one metric in a text of `/metrics`, summed over its labels. */
+export function metric(text: string, name: string): number {
+  return [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "gm"))].reduce(
+    (sum, match) => sum + Number(match[1]),
+    0,
+  );
+}
+
+/** The most memory that a process has had at once. */
+export async function peakBytes(pid: number): Promise<number> {
+  // Deno reads nothing below /proc without all permissions.
+  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`] }).output();
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(new TextDecoder().decode(stdout))![1]) * 1024;
+}
+
 /** JSON-RPC to a node, beside the product. */
 export async function ask<T>(url: string, method: string, params: readonly unknown[]): Promise<T> {
   const response = await fetch(url, {

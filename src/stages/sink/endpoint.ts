@@ -38,8 +38,11 @@ export class Endpoint {
       breaker: new ConsecutiveBreaker(options.breaker.failures),
       halfOpenAfter: options.breaker.halfOpenAfterMs,
     });
-    this.#breaker.onStateChange((state) => {
-      emit({ kind: "storage_breaker_changed", endpoint: options.name, state: STATES[state] });
+    let wasClosed = true;
+    this.#breaker.onStateChange((to) => {
+      const state = STATES[to];
+      emit({ kind: "storage_breaker_changed", endpoint: options.name, state, wasClosed });
+      wasClosed = state === "closed";
     });
   }
 

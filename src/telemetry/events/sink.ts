@@ -25,6 +25,8 @@ export type SinkEvent =
     readonly kind: "storage_breaker_changed";
     readonly endpoint: string;
     readonly state: "closed" | "open" | "half_open";
+    /** It had been closed before: an outage begins, rather than goes on. */
+    readonly wasClosed: boolean;
   }
   /** A trace outgrew the hold: its rows enter the table before its verdict. */
   | { readonly kind: "attempt_streamed"; readonly network: string; readonly transactionHash: string }
@@ -240,7 +242,10 @@ export const sinkLogs: LogTable<SinkEvent> = {
     if (event.disposition === "retry") return [event.repeated ? "debug" : "warn", "storage failed"];
     return ["error", "storage refused"];
   },
-  storage_breaker_changed: (event) => [event.state === "closed" ? "info" : "warn", `storage breaker ${event.state}`],
+  storage_breaker_changed: (event) => {
+    if (event.state === "closed") return ["info", "storage is back"];
+    return event.wasClosed ? ["warn", "storage is away"] : ["debug", `storage breaker ${event.state}`];
+  },
   attempt_streamed: () => ["debug", "trace outgrew the hold"],
   attempt_deleted: () => ["debug", "rows of a refused attempt removed"],
   surplus_deleted: () => ["debug", "surplus of older attempts removed"],
