@@ -10,7 +10,13 @@ export interface Needed {
 }
 
 /** Programs of the test suite. */
-export const NEEDED: readonly Needed[] = [{ program: "redis-server", debianPackage: "redis-server" }];
+export const NEEDED: readonly Needed[] = [
+  { program: "redis-server", debianPackage: "redis-server" },
+  { program: "clickhouse-server", debianPackage: "clickhouse-server" },
+];
+
+/** A mirror that says nothing is given up and asked again; no question is asked of anybody. */
+const APT = ["-qq", "-o", "Acquire::http::Timeout=30", "-o", "Acquire::Retries=3"];
 
 async function isThere(program: string): Promise<boolean> {
   for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
@@ -43,21 +49,27 @@ async function run(command: string, args: readonly string[]): Promise<boolean> {
   return success;
 }
 
+async function missing(): Promise<Needed[]> {
+  const there = await Promise.all(NEEDED.map(({ program }) => isThere(program)));
+  return NEEDED.filter((_, i) => !there[i]);
+}
+
 /** Installs what is missing. @returns whether everything is there now. */
 export async function prepare(tell: (line: string) => void): Promise<boolean> {
-  const missing: Needed[] = [];
-  for (const needed of NEEDED) if (!await isThere(needed.program)) missing.push(needed);
-  if (missing.length === 0) return true;
-  const packages = missing.map(({ debianPackage }) => debianPackage);
+  const wanted = await missing();
+  if (wanted.length === 0) return true;
+  const packages = wanted.map(({ debianPackage }) => debianPackage);
   const byHand = `apt-get update && apt-get install -y ${packages.join(" ")}`;
   if (Deno.uid() !== 0 || !await isDebian()) {
-    tell(`Cannot go on without ${missing.map(({ program }) => program).join(", ")}. Run: ${byHand}`);
+    tell(`Cannot go on without ${wanted.map(({ program }) => program).join(", ")}. Run: ${byHand}`);
     return false;
   }
   tell(`Installing ${packages.join(", ")} from Debian`);
-  // A service that starts by itself is not wanted: tests start their own servers on free ports.
-  const installed = await run("apt-get", ["update", "-qq"]) &&
-    await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages]);
+  // What counts is that the programs are there. A mirror may be half up, and a package whose service cannot be started
+  // here counts as failed: tests start servers of their own, on free ports.
+  await run("apt-get", [...APT, "update"]);
+  await run("apt-get", [...APT, "install", "-y", "--no-install-recommends", ...packages]);
+  const installed = (await missing()).length === 0;
   if (!installed) tell(`Cannot install ${packages.join(", ")}. Run: ${byHand}`);
   return installed;
 }
