@@ -149,10 +149,12 @@ async function queueBlocks(
   readonly repeated: boolean;
   readonly queued: number;
 }> {
+  const head = await network.chain.headNumber(ask(call.signal));
+  // Who asks a pool for a block that no node has waits for a node that has it.
   const { results: headers } = await network.pool.each(
     numbers,
     { mode: "collect", signal: call.signal },
-    (number, signal) => network.chain.headerByNumber(number, ask(signal)),
+    (number, signal) => number > head ? Promise.resolve(undefined) : network.chain.headerByNumber(number, ask(signal)),
   );
   const results: BlockResult[] = [];
   for (const [at, number] of numbers.entries()) {

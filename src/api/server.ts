@@ -35,7 +35,9 @@ export function serveApi(options: ApiOptions, networks: readonly OperatedNetwork
   );
   const { addr } = server;
   const host = addr.hostname.includes(":") ? `[${addr.hostname}]` : addr.hostname;
-  return { url: `http://${host}:${addr.port}`, [Symbol.asyncDispose]: () => server.shutdown() };
+  const url = `http://${host}:${addr.port}`;
+  emit({ kind: "api_listening", url });
+  return { url, [Symbol.asyncDispose]: () => server.shutdown() };
 }
 
 /** The API without its socket. @param nowMs Monotonic. */
