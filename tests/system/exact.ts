@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ask, NETWORK, type openStore } from "./stack.ts";
 
-type Store = Awaited<ReturnType<typeof openStore>>;
+type Store = Pick<Awaited<ReturnType<typeof openStore>>, "query">;
 
 interface Block {
   readonly hash: string;

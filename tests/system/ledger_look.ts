@@ -1,7 +1,7 @@
 /** What the ledger of a test's store says. */
 import { NETWORK, type openStore } from "./stack.ts";
 
-type Store = Awaited<ReturnType<typeof openStore>>;
+type Store = Pick<Awaited<ReturnType<typeof openStore>>, "query">;
 
 /** State of a block by its hash, of every processor; empty when the ledger does not know it. */
 export async function statesOf(store: Store, hash: string): Promise<string[]> {

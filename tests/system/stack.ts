@@ -27,6 +27,8 @@ export async function openStore() {
     section: { url, user, password, database: database.database },
     /** Rows of a SELECT. */
     query: <T>(sql: string, params: Readonly<Record<string, unknown>> = {}) => clickhouse.query<T>(sql, params),
+    /** A statement without an answer. */
+    execute: (sql: string, params: Readonly<Record<string, unknown>> = {}) => clickhouse.execute(sql, params),
     async [Symbol.asyncDispose]() {
       await clickhouse.close();
       await database[Symbol.asyncDispose]();
@@ -45,6 +47,8 @@ export interface StackConfig {
 /** A running `main.ts start`. */
 export interface Processor extends AsyncDisposable {
   readonly pid: number;
+  /** Its configuration. */
+  readonly file: string;
   /** What it has written to stderr so far. */
   log(): string;
   /** Sends a signal and waits for its end. @returns the exit code. */
@@ -97,6 +101,7 @@ export async function startProcessor(config: StackConfig): Promise<Processor> {
   };
   return {
     pid: child.pid,
+    file,
     log: () => log,
     end,
     async [Symbol.asyncDispose]() {
@@ -104,6 +109,19 @@ export async function startProcessor(config: StackConfig): Promise<Processor> {
       await Deno.remove(directory, { recursive: true });
     },
   };
+}
+
+/** Runs another command of `main.ts` with the configuration of a processor. @returns what it printed, and its exit code. */
+export async function runMain(file: string, args: readonly string[]): Promise<{ code: number; output: string }> {
+  const main = new URL("../../main.ts", import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--allow-read", "--allow-net", "--allow-env", main, ...args, "--config", file],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, output: `${decoder.decode(stdout)}${decoder.decode(stderr)}` };
 }
 
 /** Waits until `holds` does. @throws {Error} after `withinMs`, with what `otherwise` says. */
