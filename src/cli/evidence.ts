@@ -14,7 +14,7 @@ Evidence of traces that the proof refused: the first and last bytes of the resul
   --directory PATH the directory itself
   --json           print JSON
 
-Exit 1: there is no such directory or file.`;
+Exit 1: there is no such file, or it cannot be read. A directory that does not exist yet holds no evidence.`;
 
 async function run(args: readonly string[], io: CommandIo): Promise<number> {
   const { flags, words } = readFlags(args, { config: "text", directory: "text", json: "switch" }, ["verb", "name"]);

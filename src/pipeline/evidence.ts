@@ -2,6 +2,7 @@
  * Evidence of refused traces: a file each, compressed, in a directory of bounded size whose oldest file leaves first.
  * A file holds transaction, receipt, record and the first and last bytes of the result, as the node sent them.
  */
+import { PipelineError } from "../errors.ts";
 import type { Evidence } from "./trace_job.ts";
 
 /** One file of the directory. */
@@ -20,7 +21,21 @@ export interface StoredEvidence extends Omit<Evidence, "head" | "tail"> {
   readonly writtenAt: string;
 }
 
+/** Evidence that does not fit its directory, even if that were empty. */
+export class EvidenceTooLargeError extends PipelineError {
+  readonly code = "evidence_too_large";
+  readonly disposition = "dead";
+
+  constructor(readonly bytes: number, readonly maxBytes: number) {
+    super(
+      `Cannot keep evidence of ${bytes} bytes: proof.evidenceMaxBytes is ${maxBytes}; raise it, or lower proof.evidenceBytes`,
+    );
+  }
+}
+
 const SUFFIX = ".json.gz";
+/** What is being written; the next write replaces what an earlier process left. */
+const UNFINISHED = "unfinished";
 
 /** Writes evidence; one writer per directory. */
 export class EvidenceStore {
@@ -28,7 +43,11 @@ export class EvidenceStore {
 
   constructor(readonly directory: string, readonly maxBytes: number) {}
 
-  /** Keeps it; writes are one after the other. @returns the file's name and size. */
+  /**
+   * Keeps it; writes are one after the other. Returns the file's name and size.
+   *
+   * @throws {EvidenceTooLargeError}
+   */
   async keep(evidence: Evidence): Promise<{ readonly name: string; readonly bytes: number }> {
     const written = this.#writing.then(() => this.#write(evidence));
     this.#writing = written.catch(() => {});
@@ -53,9 +72,13 @@ export class EvidenceStore {
     const name = `${evidence.network}-${evidence.blockNumber}-${
       evidence.transactionHash.slice(2, 18)
     }-${Date.now()}${SUFFIX}`;
+    if (bytes.length > this.maxBytes) throw new EvidenceTooLargeError(bytes.length, this.maxBytes);
     await Deno.mkdir(this.directory, { recursive: true });
     await this.#makeRoom(bytes.length);
-    await Deno.writeFile(`${this.directory}/${name}`, bytes);
+    // Under its name it is whole, whenever the process ends.
+    const unfinished = `${this.directory}/${UNFINISHED}`;
+    await Deno.writeFile(unfinished, bytes);
+    await Deno.rename(unfinished, `${this.directory}/${name}`);
     return { name, bytes: bytes.length };
   }
 

@@ -244,7 +244,8 @@ async function decodeReply(
       decoder.push(piece);
       listener.moved();
       tell(bytes);
-      checkCaps(job, bytes, decoder.progress.structlogs);
+      checkBytes(job, bytes);
+      writer.checkStructlogs(decoder.progress.structlogs);
       return writer.room();
     });
     decoder.end();
@@ -264,12 +265,8 @@ async function decodeReply(
   }
 }
 
-function checkCaps(job: TraceJob, bytes: number, structlogs: number): void {
-  const { maxBytes, maxStructlogs } = job.caps;
+function checkBytes({ caps: { maxBytes } }: TraceJob, bytes: number): void {
   if (maxBytes !== undefined && bytes > maxBytes) throw new TraceTooLargeError("bytes", maxBytes, bytes);
-  if (maxStructlogs !== undefined && structlogs > maxStructlogs) {
-    throw new TraceTooLargeError("structlogs", maxStructlogs, structlogs);
-  }
 }
 
 /** What decode found wrong with the document, judged by the transport's evidence; `undefined`: the node is not to blame. */
@@ -289,6 +286,7 @@ function failureOf(error: unknown, reply: TraceReply | undefined): RpcFailure | 
 }
 
 function replyDefect(error: ReplyError): TraceDefect {
+  if (error.absent) return { kind: "null" };
   const { rpcCode: code, rpcMessage: message, rpcData: data, transaction } = error;
   return { kind: "error", error: { code, message, data }, ...(transaction === undefined ? {} : { inside: true }) };
 }
@@ -300,6 +298,10 @@ class JobWriter implements TraceSink {
   readonly #open = new Map<number, Attempt>();
   readonly #startedMs = performance.now();
   #next = 0;
+  /** Structlogs of the transactions that have ended. */
+  #structlogs = 0;
+  /** The end of a reply for one transaction, which may yet turn out to be none. */
+  #last: { readonly position: number; readonly record: ProofRecord } | undefined;
 
   constructor(
     readonly job: TraceJob,
@@ -336,6 +338,27 @@ class JobWriter implements TraceSink {
         `Cannot take the trace at position ${position} as that of ${expected}: the reply says ${record.transactionHash}`,
       );
     }
+    this.#structlogs += record.rows;
+    this.#checkCap(record.rows);
+    this.#next = position + 1;
+    if (this.job.shape === "transaction") this.#last = { position, record };
+    else this.#finish(position, record);
+  }
+
+  /** `read`: structlogs of the reply so far. @throws {TraceTooLargeError} */
+  checkStructlogs(read: number): void {
+    this.#checkCap(read - this.#structlogs);
+  }
+
+  #checkCap(structlogs: number): void {
+    const { maxStructlogs } = this.job.caps;
+    if (maxStructlogs === undefined || structlogs <= maxStructlogs) return;
+    throw new TraceTooLargeError("structlogs", maxStructlogs, structlogs);
+  }
+
+  /** Everything of this transaction is known. */
+  #finish(position: number, record: ProofRecord): void {
+    const transaction = this.#transaction(position);
     const attempt = this.#attempt(position);
     const traceMs = Math.round(performance.now() - this.#startedMs);
     const submission = attempt.finish(record, { policy: this.job.policy, traceMs });
@@ -343,17 +366,18 @@ class JobWriter implements TraceSink {
     submission.durable.catch(() => {});
     this.#open.delete(position);
     this.finishedTransactions.push({ transaction, record, submission });
-    this.#next = position + 1;
     if (record.verdict === "violated" && this.job.policy !== "off") this.#violated(transaction, record);
     this.tap.release(record.offset + record.bytes);
   }
 
-  /** All transactions must have come. @throws {WrongTransactionError} */
+  /** The reply has ended well: all transactions must have come. @throws {WrongTransactionError} */
   complete(): void {
-    if (this.#next === this.job.transactions.length) return;
-    throw new WrongTransactionError(
-      `Cannot take the reply for ${this.job.target} as complete: it holds ${this.#next} of ${this.job.transactions.length} transactions`,
-    );
+    if (this.#next !== this.job.transactions.length) {
+      throw new WrongTransactionError(
+        `Cannot take the reply for ${this.job.target} as complete: it holds ${this.#next} of ${this.job.transactions.length} transactions`,
+      );
+    }
+    if (this.#last !== undefined) this.#finish(this.#last.position, this.#last.record);
   }
 
   /** What the overflow still has to take, if anything. */

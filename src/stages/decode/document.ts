@@ -401,11 +401,17 @@ export class TraceDocument implements JsonVisitor {
     const transaction = isItem ? this.#transactions : undefined;
     if (outer.error !== undefined && !outer.bare) {
       const { code, message, data, raw } = outer.error;
-      throw new ReplyError({ rpcCode: code, rpcMessage: message, rpcData: data, raw, transaction });
+      throw new ReplyError({ absent: false, rpcCode: code, rpcMessage: message, rpcData: data, raw, transaction });
     }
     if (outer.result === "null") {
-      const raw = new Uint8Array(0);
-      throw new ReplyError({ rpcCode: undefined, rpcMessage: "result is null", rpcData: undefined, raw, transaction });
+      throw new ReplyError({
+        absent: true,
+        rpcCode: undefined,
+        rpcMessage: "result is null",
+        rpcData: undefined,
+        raw: new Uint8Array(0),
+        transaction,
+      });
     }
     const facts = this.#facts;
     if (facts === undefined) {

@@ -40,6 +40,8 @@ export class MalformedReplyError extends PipelineError implements MalformedReply
 
 /** What a node said instead of a trace. */
 export interface ReplyErrorDetail {
+  /** There is no error member: the result is `null`. */
+  readonly absent: boolean;
   /** JSON-RPC error code. */
   readonly rpcCode: number | undefined;
   readonly rpcMessage: string;
@@ -61,6 +63,7 @@ export const RAW_ERROR_BYTES = 1024;
 export class ReplyError extends PipelineError implements ReplyErrorDetail {
   readonly code = "trace_refused";
   readonly disposition = "retry";
+  readonly absent: boolean;
   readonly rpcCode: number | undefined;
   readonly rpcMessage: string;
   readonly rpcData: string | undefined;
@@ -72,6 +75,7 @@ export class ReplyError extends PipelineError implements ReplyErrorDetail {
       `Cannot read the reply as a trace: current value is error ${detail.rpcCode ?? "without code"}, ` +
         JSON.stringify(detail.rpcMessage),
     );
+    this.absent = detail.absent;
     this.rpcCode = detail.rpcCode;
     this.rpcMessage = detail.rpcMessage;
     this.rpcData = detail.rpcData;
