@@ -29,11 +29,15 @@ const CAUGHT_UP_BLOCKS = 1;
 const CAUGHT_UP_MS = 10_000;
 /** Observations in a row that make a node lag. */
 const LAG_OBSERVATIONS = 2;
+/** Heads in a row from far below its own after which a node is believed to be there. */
+const FALLEN_OBSERVATIONS = 3;
 
 interface NodeHead {
   number: number;
   lateObservations: number;
   caughtUpSinceMs: number | undefined;
+  /** Heads in a row from far below its own. */
+  fallen: number;
 }
 
 /** The heads of one network. */
@@ -63,7 +67,7 @@ export class HeadBook {
 
   /** Takes a head of a node; updates the node's lag. @returns what it is, and the head to pass on, if it is one */
   observe(node: PoolNode, facts: HeadFacts, nowMs: number): { readonly result: HeadResult; readonly head?: Head } {
-    if (!this.#plausible(node, facts, nowMs)) return { result: "stale" };
+    if (!this.#plausible(node, facts, nowMs) || this.#isLate(node, facts.number)) return { result: "stale" };
     node.announce(facts.hash);
     this.#advance(node, facts.number, nowMs);
     if (this.#seen.has(facts.hash)) return { result: "duplicate" };
@@ -91,6 +95,14 @@ export class HeadBook {
     return false;
   }
 
+  /** A head from far below the node's own is an old notification; told again, the node has lost its blocks. */
+  #isLate(node: PoolNode, number: number): boolean {
+    const known = this.#nodes.get(node);
+    if (known === undefined) return false;
+    known.fallen = number < known.number - STALE_BLOCKS ? known.fallen + 1 : 0;
+    return known.fallen > 0 && known.fallen < FALLEN_OBSERVATIONS;
+  }
+
   #plausible(node: PoolNode, { number, timestamp }: HeadFacts, nowMs: number): boolean {
     if (timestamp > this.#epochMs() / 1000 + FUTURE_SECONDS) return false;
     const others = [...this.#nodes].filter(([other]) => other !== node).map(([, head]) => head.number);
@@ -105,7 +117,7 @@ export class HeadBook {
   }
 
   #advance(node: PoolNode, number: number, nowMs: number): void {
-    const head = this.#nodes.get(node) ?? { number, lateObservations: 0, caughtUpSinceMs: undefined };
+    const head = this.#nodes.get(node) ?? { number, lateObservations: 0, caughtUpSinceMs: undefined, fallen: 0 };
     this.#nodes.set(node, head);
     head.number = number;
     node.headNumber = number;

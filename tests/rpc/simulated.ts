@@ -46,14 +46,14 @@ export async function simulate(
   names: SimulatedNodes,
   sketch: Omit<PoolSketch, "nodes"> = {},
   seed = 1,
+  openSocket: PoolSeams["openSocket"] = () => {
+    throw new Error("a simulated node has no socket");
+  },
 ): Promise<Simulation> {
   const clock = new VirtualClock();
   const random = seeded(seed);
   const nodes = Object.fromEntries(Object.keys(names).map((name) => [name, makeNode()]));
   const transport = new SimulatedTransport(clock, nodes);
-  const openSocket: PoolSeams["openSocket"] = () => {
-    throw new Error("a simulated node has no socket");
-  };
   const options = poolOptions({
     ...sketch,
     nodes: Object.entries(names).map(([name, node]) => ({ name, url: `http://${name}.test/`, ...node })),
