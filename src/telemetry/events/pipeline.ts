@@ -401,6 +401,9 @@ export const pipelineMetrics: readonly Metric<PipelineProcessEvent>[] = [
   },
 ];
 
+/** Errors of those who wait for a node: the outage itself is told once, and then each minute. */
+const WAITS_FOR_NODES: ReadonlySet<string> = new Set(["nodes_unavailable", "rpc_overloaded", "rpc_deadline"]);
+
 export const pipelineLogs: LogTable<PipelineProcessEvent> = {
   process_started: () => ["info", "started"],
   process_draining: () => ["info", "draining: nothing more is claimed, what is in hand is finished"],
@@ -422,12 +425,15 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
   gap_repaired: () => ["info", "enqueued blocks again"],
   request_answered: (event) =>
     event.refused === "" ? ["info", "did what was asked for"] : ["warn", "refused a request"],
-  discover_failed: () => ["warn", "cannot look for blocks now, trying again"],
+  discover_failed: (event) => [
+    WAITS_FOR_NODES.has(event.code) ? "debug" : "warn",
+    "cannot look for blocks now, trying again",
+  ],
   task_settled: () => ["debug", "task settled"],
   task_failed: (event) =>
     event.code === "unclassified"
       ? ["error", "task failed with an error that nobody classified: a defect, please report it"]
-      : ["warn", "task failed"],
+      : [WAITS_FOR_NODES.has(event.code) ? "debug" : "warn", "task failed"],
   transaction_violated: () => ["warn", "trace refused: it contradicts its receipt"],
   evidence_failed: () => ["warn", "cannot keep the evidence of a refused trace"],
   worker_replaced: () => ["warn", "trace worker replaced, its tasks are retried"],
