@@ -11,13 +11,15 @@ import { logReader } from "../telemetry/logs.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { Progress, showProgress } from "../telemetry/progress.ts";
 import { serveTelemetry } from "../telemetry/server.ts";
-import { type Command, type CommandIo, readFlags } from "./command.ts";
+import { type Command, type CommandIo, printText, readFlags } from "./command.ts";
 
-const HELP = `Usage: main.ts start [--config FILE]
+const HELP = `Usage: main.ts start [--config FILE] [--dry-run]
 
 Runs the processor: follows the head, backfills, traces, proves and stores, as the configuration says.
 
   --config FILE   the configuration (default: config.yaml)
+  --dry-run       store nothing: everything else is done, and at the end the rows are told that would have been stored.
+                  Begins at startBlock or the head, takes nothing from a shared queue, and needs no ClickHouse
 
 SIGINT or SIGTERM drains: nothing more is claimed, what is in hand is finished and flushed. A second signal aborts.
 Exit 0: drained. Exit 1: it cannot go on; the last line says why. Exit 2: wrong arguments or configuration.
@@ -31,7 +33,8 @@ const SPINNING_EXIT = 70;
 const ABORTED_EXIT = 130;
 
 async function run(args: readonly string[], io: CommandIo): Promise<number> {
-  const { flags } = readFlags(args, { config: "text" });
+  const { flags } = readFlags(args, { config: "text", "dry-run": "switch" });
+  const dryRun = flags["dry-run"] === true;
   const path = flags.config ?? "config.yaml";
   let loaded;
   try {
@@ -57,6 +60,14 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   closing.use(subscribe(metrics.read));
   const progress = new Progress(() => performance.now());
   closing.use(subscribe(progress.read));
+  const counted = new Map<string, { rows: number; bytes: number }>();
+  if (dryRun) {
+    closing.use(subscribe((event) => {
+      if (event.kind !== "rows_inserted") return;
+      const { rows, bytes } = counted.get(event.table) ?? { rows: 0, bytes: 0 };
+      counted.set(event.table, { rows: rows + event.rows, bytes: bytes + event.bytes });
+    }));
+  }
   for (const text of warnings) emit({ kind: "configuration_warning", text });
 
   const drain = new AbortController();
@@ -81,7 +92,7 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   try {
     await runProcess(
       config,
-      { drain: drain.signal, abort: abort.signal, endProcess: () => Deno.exit(SPINNING_EXIT) },
+      { dryRun, drain: drain.signal, abort: abort.signal, endProcess: () => Deno.exit(SPINNING_EXIT) },
       (process) => {
         notReady = () => drain.signal.aborted ? ["draining"] : process.notReady();
         const terminal = Deno.stdout.isTerminal();
@@ -95,6 +106,7 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
         return api === undefined ? undefined : serveApi(api, process.networks);
       },
     );
+    for (const [table, { rows, bytes }] of counted) await printText(io, `${table}: ${rows} rows, ${bytes} bytes`);
     return abort.signal.aborted ? ABORTED_EXIT : 0;
   } catch (error) {
     const failure = classified(error);

@@ -11,20 +11,20 @@ import { leadership } from "../stages/gate/leadership.ts";
 import { Limiter } from "../stages/gate/limiter.ts";
 import { highestAllowed } from "../stages/gate/limiter_query.ts";
 import type { WorkQueue, WorkQueues } from "../stages/queue/port.ts";
-import type { Sink, SqlDatabase, SqlReader, Storage } from "../stages/sink/port.ts";
+import type { Sink, SqlReader } from "../stages/sink/port.ts";
 import { Chain } from "../stages/source/chain.ts";
 import { ReorgTooDeepError } from "../stages/source/reorg.ts";
 import { nodeFork } from "../stages/source/node_fork.ts";
 import { emit } from "../telemetry/emit.ts";
 import { BlockCache } from "./block_cache.ts";
 import { type DiscoverNetwork, lead } from "./discover.ts";
-import { openLedger } from "./ledger_store.ts";
 import { writeLedger } from "./ledger_writer.ts";
 import { poolOptions, processorsOf, tablesOf } from "./options.ts";
 import { findOrphanRows } from "./orphan_rows.ts";
 import { Orphans } from "./orphans.ts";
 import { Prediction } from "./plan.ts";
 import { storeTransactions } from "./simple_transactions.ts";
+import type { ProcessStore } from "./store.ts";
 import { tellFailure, tellUnlessFatal } from "./tell_failure.ts";
 import { type VerifyNetwork, verifyStored } from "./verify.ts";
 import type { WorkNetwork } from "./work.ts";
@@ -33,7 +33,7 @@ import type { WorkNetwork } from "./work.ts";
 export interface NetworkSurroundings {
   readonly config: Config;
   readonly queues: WorkQueues;
-  readonly database: SqlDatabase & Pick<Storage, "deleteAttempts">;
+  readonly store: Pick<ProcessStore, "database" | "ledger">;
   /** Of the main isolate, for small tables. */
   readonly sink: Sink;
   /** Identity of the process among the leaders. */
@@ -75,10 +75,10 @@ export class Network implements AsyncDisposable {
     this.#surroundings = surroundings;
     this.processors = config.processors;
     this.verified = config.verify.enabled;
-    this.database = surroundings.database;
+    this.database = surroundings.store.database;
     this.chain = new Chain(pool);
     this.#blocks = new BlockCache(this.chain);
-    this.ledger = openLedger(config.name, surroundings.database, surroundings.sink);
+    this.ledger = surroundings.store.ledger(config.name, surroundings.sink);
   }
 
   /** Opens pool and queue; nothing runs yet. */
@@ -247,7 +247,7 @@ export class Network implements AsyncDisposable {
   }
 
   #verifyNetwork(): VerifyNetwork {
-    const { database, config } = this.#surroundings;
+    const { store: { database }, config } = this.#surroundings;
     return {
       name: this.name,
       queue: this.queue,
@@ -267,7 +267,7 @@ export class Network implements AsyncDisposable {
       { refreshMs: limiter.refresh, maxAgeMs: limiter.maxAge },
       async () => {
         try {
-          return highestAllowed(await this.#surroundings.database.query(limiter.query, { network: this.name }));
+          return highestAllowed(await this.database.query(limiter.query, { network: this.name }));
         } catch (error) {
           throw tellFailure(this.name, "limiter", error);
         }
@@ -276,7 +276,7 @@ export class Network implements AsyncDisposable {
   }
 
   #orphans(): Orphans {
-    const { database, config } = this.#surroundings;
+    const { store: { database }, config } = this.#surroundings;
     return new Orphans({
       network: this.name,
       ledger: this.ledger,

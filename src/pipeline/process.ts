@@ -19,25 +19,16 @@ import {
 } from "rxjs";
 import type { Config } from "../config/schema.ts";
 import { openWorkQueues } from "../stages/queue/open.ts";
-import { openClickHouse } from "../stages/sink/clickhouse.ts";
-import { checkSchema } from "../stages/sink/schema.ts";
 import { openSink } from "../stages/sink/sink.ts";
-import { openSpill } from "../stages/sink/spill.ts";
 import largestVersionSql from "../stages/gate/sql/largest_version.sql" with { type: "text" };
 import { emit } from "../telemetry/emit.ts";
 import { VERSION } from "../version.ts";
 import { EvidenceStore } from "./evidence.ts";
 import { Network } from "./network.ts";
-import {
-  ALONE_AFTER_RECOVERIES,
-  queueOptions,
-  queueTarget,
-  sinkOptions,
-  spillOptions,
-  storageConnection,
-} from "./options.ts";
+import { ALONE_AFTER_RECOVERIES, queueOptions, queueTarget, sinkOptions } from "./options.ts";
+import { dryRunConfig, openDryStore, openStore } from "./store.ts";
 import { work, type WorkNetwork } from "./work.ts";
-import { Workers } from "./workers.ts";
+import { TRACE_WORKER, Workers } from "./workers.ts";
 
 /** What starts and ends a process. */
 export interface ProcessSignals {
@@ -59,24 +50,23 @@ export interface RunningProcess {
 /**
  * Opens everything, runs the roles until drained or aborted, closes everything.
  *
+ * @param configured Its queue, roles and verification do not count in a dry run, which stores nothing.
  * @param running Called once everything is open; what it returns is closed before the networks are.
  * @throws {PipelineError} with disposition `fatal`: the process cannot go on.
  */
 export async function runProcess(
-  config: Config,
-  signals: ProcessSignals,
+  configured: Config,
+  { dryRun, ...signals }: ProcessSignals & { readonly dryRun: boolean },
   running: (process: RunningProcess) => AsyncDisposable | undefined,
 ): Promise<void> {
   const startedMs = performance.now();
+  const config = dryRun ? dryRunConfig(configured) : configured;
   await using closing = new AsyncDisposableStack();
-  const database = openClickHouse(storageConnection(config));
-  closing.defer(() => database.close());
-  await checkSchema(database);
-  const spill = closing.use(await openSpill(spillOptions(config), database));
-  spill.start();
+  const store = closing.use(dryRun ? openDryStore() : await openStore(config));
+  const { database, spill } = store;
   const workerCount = config.work.workers === 0 ? navigator.hardwareConcurrency : config.work.workers;
   const worksHere = config.roles.includes("work");
-  const sink = openSink(sinkOptions(config, worksHere ? workerCount + 1 : 1), database, spill);
+  const sink = openSink(sinkOptions(config, worksHere ? workerCount + 1 : 1), store.storage, spill);
   closing.defer(() => sink.drain(config.sink.drain));
   const queues = await openWorkQueues(
     queueTarget(config),
@@ -90,19 +80,20 @@ export async function runProcess(
   const holder = `${crypto.randomUUID()}`;
   const networks: Network[] = [];
   for (const network of config.networks) {
-    const surroundings = { config, queues, database, sink, holder };
+    const surroundings = { config, queues, store, sink, holder };
     networks.push(closing.use(await Network.open(network, surroundings)));
   }
   const roles: Observable<never>[] = [];
   if (worksHere) {
     const workers = closing.use(
       await Workers.open({
+        entry: TRACE_WORKER,
         workers: workerCount,
         lanes: config.work.lanes,
         sink: sinkOptions(config, workerCount + 1),
-        storage: storageConnection(config),
+        storage: store.workerStorage,
         stallTimeoutMs: config.work.stallTimeout,
-        spill,
+        ...(spill === undefined ? {} : { spill }),
         endProcess: signals.endProcess,
       }),
     );

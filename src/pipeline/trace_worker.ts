@@ -5,13 +5,16 @@
 /// <reference lib="deno.worker" />
 import { openClickHouse } from "../stages/sink/clickhouse.ts";
 import type { Sink, Spilled, SpillOperation, SpillPort } from "../stages/sink/port.ts";
+import { MemoryStorage } from "../stages/sink/memory.ts";
 import { openSink } from "../stages/sink/sink.ts";
 import { subscribe } from "../telemetry/emit.ts";
-import { RemoteError } from "./remote_error.ts";
+import { RemoteError, WorkerEndedError } from "./remote_error.ts";
 import { type Lane, openLane, type PlainError, plainError, runTraceJob, type TraceJob } from "./trace_job.ts";
 import type { FromWorker, ToWorker, WorkerSetup } from "./worker_messages.ts";
 
 const PULSE_MS = 1_000;
+/** Code of an error that is none of ours. */
+const UNCLASSIFIED: UnclassifiedError["code"] = "unclassified";
 
 function tell(message: FromWorker): void {
   self.postMessage(message);
@@ -68,6 +71,11 @@ class RemoteSpill implements SpillPort {
   }
 }
 
+/** Why this isolate is not to be trusted any more: a trap or an exception that no code of ours made. */
+function unforeseen({ error }: JobResults): string | undefined {
+  return error?.code === UNCLASSIFIED ? error.message : undefined;
+}
+
 class Lanes {
   readonly #running = new Map<number, AbortController>();
   readonly #idle: Lane[] = [];
@@ -90,7 +98,10 @@ class Lanes {
       });
       const settled = running.results.then((results) => {
         Atomics.sub(progress, 1, 1);
-        tell({ kind: "results", id, results });
+        const cause = abort.signal.aborted ? undefined : unforeseen(results);
+        if (cause === undefined) return tell({ kind: "results", id, results });
+        tell({ kind: "results", id, results: { ...results, error: plainError(new WorkerEndedError(cause, false)) } });
+        tell({ kind: "crashed", message: cause });
       });
       await running.accepted.then(() => tell({ kind: "accepted", id }), () => {});
       this.#idle.push(lane);
@@ -114,7 +125,10 @@ function open(setup: WorkerSetup): Lanes {
   setInterval(() => Atomics.add(setup.pulse, 0, 1), PULSE_MS);
   subscribe((event) => tell({ kind: "event", event }));
   const spill = new RemoteSpill();
-  return new Lanes(openSink(setup.sink, openClickHouse(setup.storage), spill), spill);
+  const sink = setup.storage === "memory"
+    ? openSink(setup.sink, new MemoryStorage({ rows: "counted" }))
+    : openSink(setup.sink, openClickHouse(setup.storage), spill);
+  return new Lanes(sink, spill);
 }
 
 let lanes: Lanes | undefined;

@@ -5,9 +5,12 @@ import type { SinkOptions, SpillOperation } from "../stages/sink/port.ts";
 import type { PipelineEvent } from "../telemetry/events.ts";
 import type { Evidence, JobResults, PlainError, TraceJob } from "./trace_job.ts";
 
+/** Where a worker stores: a server, or `memory`, which counts rows and keeps none. */
+export type WorkerStorage = StorageConnection | "memory";
+
 /** What a worker is told once. */
 export interface WorkerSetup {
-  readonly storage: StorageConnection;
+  readonly storage: WorkerStorage;
   readonly sink: SinkOptions;
   /** One cell: the worker adds 1 each second. One that stands still has a worker that spins. */
   readonly pulse: Int32Array;
@@ -28,6 +31,8 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "setup_failed"; readonly error: PlainError }
+  /** A job met what nobody foresaw, a trap for instance: its results are told, and the worker is not to be used again. */
+  | { readonly kind: "crashed"; readonly message: string }
   | { readonly kind: "read"; readonly id: number; readonly outcome: Outcome }
   | { readonly kind: "accepted"; readonly id: number }
   | { readonly kind: "results"; readonly id: number; readonly results: JobResults }

@@ -3,24 +3,25 @@
  * jobs fail; one that spins cannot be stopped from outside, so the process ends with a clear last line and the queue
  * recovers its tasks.
  */
-import { PipelineError } from "../errors.ts";
 import type { Outcome } from "../rpc/port.ts";
 import type { SinkOptions, SpillPort } from "../stages/sink/port.ts";
-import type { StorageConnection } from "../stages/sink/clickhouse.ts";
 import { emit } from "../telemetry/emit.ts";
-import { RemoteError } from "./remote_error.ts";
+import { RemoteError, WorkerEndedError } from "./remote_error.ts";
 import { type Evidence, type JobResults, plainError, type RunningJob, type TraceJob } from "./trace_job.ts";
-import type { FromWorker, ToWorker } from "./worker_messages.ts";
+import type { FromWorker, ToWorker, WorkerStorage } from "./worker_messages.ts";
 
 /** How many workers, and what they are told. */
 export interface WorkersOptions {
+  /** Script of each of them: {@linkcode TRACE_WORKER}. */
+  readonly entry: URL;
   readonly workers: number;
   readonly lanes: number;
   readonly sink: SinkOptions;
-  readonly storage: StorageConnection;
+  readonly storage: WorkerStorage;
   /** A worker that does not answer for so long spins. */
   readonly stallTimeoutMs: number;
-  readonly spill: SpillPort;
+  /** Absent where storage is `memory`, which is never away. */
+  readonly spill?: SpillPort;
   /** Ends the process: called when a worker spins. */
   readonly endProcess: () => void;
 }
@@ -33,15 +34,8 @@ export interface JobEars {
   violated(evidence: Evidence): void;
 }
 
-/** The worker ended while it ran this job. */
-export class WorkerEndedError extends PipelineError {
-  readonly code = "worker_ended";
-  readonly disposition = "retry";
-
-  constructor(message: string) {
-    super(`Cannot finish the job as its trace worker ended: ${message}`);
-  }
-}
+/** The script of a trace worker. */
+export const TRACE_WORKER = new URL("./trace_worker.ts", import.meta.url);
 
 /** Longest pause before a worker is started again. */
 const RESTART_MAX_MS = 30_000;
@@ -165,7 +159,7 @@ class TraceWorker {
       signal.addEventListener("abort", onAbort, { once: true });
       if (signal.aborted) onAbort();
     } else {
-      this.#fail(id, new WorkerEndedError("it is being replaced"));
+      this.#fail(id, new WorkerEndedError("it is being replaced", true));
     }
     return { accepted: inHand.accepted.promise, results: inHand.results.promise };
   }
@@ -181,21 +175,21 @@ class TraceWorker {
     this.#ended = true;
     clearTimeout(this.#restart);
     this.#worker.terminate();
-    this.#failAll(new WorkerEndedError("the process ends"));
+    this.#failAll(new WorkerEndedError("the process ends", true));
     this.#drained?.resolve();
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL("./trace_worker.ts", import.meta.url), {
+    const worker = new Worker(this.#options.entry, {
       type: "module",
       name: `trace-${this.number}`,
     });
     worker.onmessage = (event: MessageEvent<FromWorker>) => this.#hear(event.data);
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#replace(event.message);
+      this.#replace(event.message, false);
     };
-    worker.onmessageerror = () => this.#replace("a message could not be read");
+    worker.onmessageerror = () => this.#replace("a message could not be read", false);
     this.#pulse = new Int32Array(new SharedArrayBuffer(4));
     this.#movedMs = performance.now();
     const { storage, sink } = this.#options;
@@ -203,7 +197,8 @@ class TraceWorker {
     return worker;
   }
 
-  #replace(message: string): void {
+  /** @param known Whose fault it was is known, and that job has been told: the others lose no attempt. */
+  #replace(message: string, known: boolean): void {
     if (this.#ended || this.#restart !== undefined) return;
     emit({ kind: "worker_replaced", worker: this.number, message, tasks: this.#jobs.size });
     this.#worker.terminate();
@@ -212,8 +207,9 @@ class TraceWorker {
       this.#restart = undefined;
       this.#worker = this.#start();
     }, pause);
-    this.#failAll(new WorkerEndedError(message));
-    this.#started.reject(new WorkerEndedError(message));
+    const ended = new WorkerEndedError(message, known);
+    this.#failAll(ended);
+    this.#started.reject(ended);
     this.#drained?.resolve();
   }
 
@@ -224,11 +220,14 @@ class TraceWorker {
   #hear(message: FromWorker): void {
     switch (message.kind) {
       case "ready":
-        this.#restarts = 0;
         this.#started.resolve();
         return;
       case "setup_failed":
         this.#started.reject(new RemoteError(message.error));
+        this.#replace(message.error.message, true);
+        return;
+      case "crashed":
+        this.#replace(message.message, true);
         return;
       case "event":
         emit(message.event);
@@ -263,6 +262,7 @@ class TraceWorker {
       case "results":
         this.#jobs.delete(message.id);
         job.dispose();
+        if (message.results.error === undefined) this.#restarts = 0;
         job.accepted.resolve();
         job.results.resolve(message.results);
         return;
@@ -274,7 +274,9 @@ class TraceWorker {
     const post = (message: ToWorker) => {
       if (worker === this.#worker) worker.postMessage(message);
     };
-    const { spilled, durable } = this.#options.spill.append(operation);
+    const { spill } = this.#options;
+    if (spill === undefined) return; // storage in memory: its sink has no spill to speak of
+    const { spilled, durable } = spill.append(operation);
     const failed = (error: unknown) => post({ kind: "spill_failed", id, error: plainError(error) });
     spilled.then(() => post({ kind: "spilled", id }), failed);
     durable.then(() => post({ kind: "spill_durable", id }), failed);

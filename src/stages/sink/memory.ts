@@ -31,6 +31,9 @@ const TRACE_DEFINITIONS: Readonly<Record<TraceTable, TableDefinition>> = {
   structlog_agg: structlogAggTable,
 };
 
+/** Rows of one table that a storage keeps which only counts: enough to know the records of transactions under way. */
+const RECENT_ROWS = 10_000;
+
 /** See the module's comment. */
 export class MemoryStorage implements Storage {
   readonly endpoint = "memory";
@@ -39,7 +42,7 @@ export class MemoryStorage implements Storage {
   readonly #counts = new Map<string, TableCounts>();
   readonly #counted: boolean;
 
-  /** `counted`: rows of the trace tables are counted and not kept. */
+  /** `counted`: rows of the trace tables are counted and not kept, and of the others only the newest are. */
   constructor(options: { readonly rows: "kept" | "counted" }) {
     this.#counted = options.rows === "counted";
     for (const { name } of tables) {
@@ -127,6 +130,11 @@ export class MemoryStorage implements Storage {
       const key = definition.orderBy.map((name) => String(row[name])).join("\0");
       const known = rows.get(key);
       if (known === undefined || !newer(known[definition.version], row[definition.version])) rows.set(key, row);
+    }
+    if (!this.#counted) return;
+    for (const oldest of rows.keys()) {
+      if (rows.size <= RECENT_ROWS) break;
+      rows.delete(oldest);
     }
   }
 
