@@ -3,6 +3,19 @@ import { type Disposition, PipelineError } from "../errors.ts";
 import type { Failure } from "../rpc/port.ts";
 import type { PlainError } from "./trace_job.ts";
 
+/** A worker ended while it ran a job. */
+export class WorkerEndedError extends PipelineError {
+  readonly code = "worker_ended";
+  readonly disposition = "retry";
+  /** `true` for a job that is known not to have ended it. */
+  override readonly release: boolean;
+
+  constructor(message: string, release: boolean) {
+    super(`Cannot finish the job as its trace worker ended: ${message}`);
+    this.release = release;
+  }
+}
+
 /** Stands for the error that a worker met. */
 export class RemoteError extends PipelineError {
   readonly code: string;

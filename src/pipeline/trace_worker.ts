@@ -3,13 +3,23 @@
  * tells what happens. It owns no lease and decides nothing.
  */
 /// <reference lib="deno.worker" />
+import type { UnclassifiedError } from "../errors.ts";
 import { openClickHouse } from "../stages/sink/clickhouse.ts";
 import type { Sink, Spilled, SpillOperation, SpillPort } from "../stages/sink/port.ts";
 import { MemoryStorage } from "../stages/sink/memory.ts";
 import { openSink } from "../stages/sink/sink.ts";
 import { subscribe } from "../telemetry/emit.ts";
+import { runJob } from "./audit.ts";
 import { RemoteError, WorkerEndedError } from "./remote_error.ts";
-import { type Lane, openLane, type PlainError, plainError, runTraceJob, type TraceJob } from "./trace_job.ts";
+import {
+  type JobResults,
+  type Lane,
+  openLane,
+  type PlainError,
+  plainError,
+  runTraceJob,
+  type TraceJob,
+} from "./trace_job.ts";
 import type { FromWorker, ToWorker, WorkerSetup } from "./worker_messages.ts";
 
 const PULSE_MS = 1_000;
@@ -80,7 +90,7 @@ class Lanes {
   readonly #running = new Map<number, AbortController>();
   readonly #idle: Lane[] = [];
 
-  constructor(readonly sink: Sink, readonly spill: RemoteSpill) {}
+  constructor(readonly sink: Sink, readonly spill: RemoteSpill, readonly audits: Parameters<typeof runJob>[3]) {}
 
   async run(id: number, job: TraceJob, progress: Int32Array): Promise<void> {
     const abort = new AbortController();
@@ -90,7 +100,7 @@ class Lanes {
       const moved = () => void Atomics.add(progress, 0, 1);
       // Waiting for ClickHouse counts as moving; a lease is not lost because the store is slow.
       Atomics.add(progress, 1, 1);
-      const running = runTraceJob(job, lane, this.sink, abort.signal, {
+      const running = runJob(job, lane, this.sink, this.audits, abort.signal, {
         moved,
         read: (outcome) => tell({ kind: "read", id, outcome }),
         progress: (bytes, structlogs) => tell({ kind: "progress", network: job.network, bytes, structlogs }),
@@ -125,10 +135,11 @@ function open(setup: WorkerSetup): Lanes {
   setInterval(() => Atomics.add(setup.pulse, 0, 1), PULSE_MS);
   subscribe((event) => tell({ kind: "event", event }));
   const spill = new RemoteSpill();
-  const sink = setup.storage === "memory"
-    ? openSink(setup.sink, new MemoryStorage({ rows: "counted" }))
-    : openSink(setup.sink, openClickHouse(setup.storage), spill);
-  return new Lanes(sink, spill);
+  if (setup.storage === "memory") {
+    return new Lanes(openSink(setup.sink, new MemoryStorage({ rows: "counted" })), spill, undefined);
+  }
+  const database = openClickHouse(setup.storage);
+  return new Lanes(openSink(setup.sink, database, spill), spill, { options: setup.sink, database });
 }
 
 let lanes: Lanes | undefined;

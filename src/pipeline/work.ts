@@ -15,6 +15,7 @@ import { emit } from "../telemetry/emit.ts";
 import type { BlockCache, TracedBlock } from "./block_cache.ts";
 import type { EvidenceStore } from "./evidence.ts";
 import type { Prediction } from "./plan.ts";
+import { RemoteError } from "./remote_error.ts";
 import { RELEASE_MS, settlementOf, type TaskEnd } from "./settlement.ts";
 import {
   type Evidence,
@@ -25,11 +26,18 @@ import {
   type TraceJob,
   type TransactionResult,
 } from "./trace_job.ts";
+import type { Recorded } from "./stored.ts";
 import { Violations } from "./violations.ts";
 import type { Workers } from "./workers.ts";
 
 /** A task without a trace: resolves when what it did is durable. */
-export type OtherWork = (lease: Lease) => Promise<unknown>;
+export type OtherWork = (lease: Lease, lane: OtherLane) => Promise<unknown>;
+
+/** What a lane can do for such a task. */
+export interface OtherLane {
+  /** Traces a stored transaction again on another node and stores what differs. */
+  audit(record: Recorded): Promise<void>;
+}
 
 /** What a lane needs of its network. */
 export interface WorkNetwork {
@@ -188,7 +196,10 @@ class Lane {
       waitSeconds: Math.max(0, (Date.now() - task.firstEnqueuedMs) / 1000),
     });
     const { accepted, end } = task.kind === "trace" ? this.#trace(lease) : this.#other(lease);
-    const settled = end.then((how) => this.#settle(lease, how, claimedMs)).finally(() => this.settling.delete(settled));
+    const settled = end.then((how) => this.#settle(lease, how, claimedMs)).catch((error: unknown) => {
+      // The queue did not take it: the lease runs out, and the task is done again.
+      tellFailure(task, plainError(error), "");
+    }).finally(() => this.settling.delete(settled));
     this.settling.add(settled);
     await accepted;
   }
@@ -207,7 +218,19 @@ class Lane {
   async #doOther(lease: Lease): Promise<void> {
     const run = this.network.others[lease.task.kind];
     if (run === undefined) throw new UnknownTaskError(lease.task.kind);
-    await run(lease);
+    await run(lease, { audit: (record) => this.#audit(lease, record) });
+  }
+
+  async #audit(lease: Lease, record: Recorded): Promise<void> {
+    const { task } = lease;
+    const signal = AbortSignal.any([lease.signal, this.abort]);
+    const priority = PRIORITIES[task.class];
+    const ask = { priority, withinMs: READ_WITHIN_MS, signal };
+    const traced = await this.network.blocks.get(task.blockHash, task.blockNumber, ask);
+    const part = { first: record.index, last: record.index };
+    const running = await this.#tracePart(lease, traced, "transaction", part, priority, signal, {}, record);
+    const { error } = await running.results;
+    if (error !== undefined) throw new RemoteError(error);
   }
 
   #trace(lease: Lease): { accepted: Promise<void>; end: Promise<TaskEnd> } {
@@ -277,6 +300,7 @@ class Lane {
     priority: Priority,
     signal: AbortSignal,
     tried: { node?: string },
+    audited?: Recorded,
   ) {
     const { network, process } = this;
     const { task } = lease;
@@ -289,6 +313,7 @@ class Lane {
         units: network.prediction.structlogs(gas),
         stateAt: Math.max(0, task.blockNumber - 1),
         ...(task.failedNodes.length > 0 ? { avoid: task.failedNodes } : {}),
+        ...(audited === undefined ? {} : { not: [audited.node] }),
       },
       blockNumber: task.blockNumber,
       blockHash: task.blockHash,
@@ -300,6 +325,7 @@ class Lane {
     let job: TraceJob;
     try {
       job = await this.#job(lease, traced, shape, part, nodeLease.node);
+      if (audited !== undefined) job = auditOf(job, audited);
     } catch (error) {
       nodeLease[Symbol.dispose]();
       throw error;
@@ -430,6 +456,20 @@ class Lane {
       seconds,
     });
   }
+}
+
+/** The job of a stored transaction, to be compared with it: whatever the proof says, its rows are wanted. */
+function auditOf(job: TraceJob, { version, tables, rows }: Recorded): TraceJob {
+  const rowVersion = Number(version);
+  return {
+    ...job,
+    policy: "record",
+    transactions: job.transactions.map((transaction) => ({
+      ...transaction,
+      start: { ...transaction.start, tables, rowVersion, firstDelivery: true },
+    })),
+    audit: { rowVersion, structlogRows: Number(rows.structlog), aggregateRows: Number(rows.structlog_agg) },
+  };
 }
 
 function tellFailure(task: Task, error: PlainError, node: string): void {
