@@ -5,7 +5,7 @@ import { classified } from "../errors.ts";
 import { closeTraceConnections } from "../rpc/open_trace.ts";
 import { type Command, type CommandIo, printText, readFlags, UsageError } from "./command.ts";
 import { type Examination, examine, firstDifference } from "./doctor_examination.ts";
-import { duration, grouped, textTable } from "./text_table.ts";
+import { duration, grouped, textTable, wrapped } from "./text_table.ts";
 
 const HELP = `Usage: main.ts doctor [--config FILE] [--network NAME] [--json]
 
@@ -46,7 +46,7 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   try {
     const reports: Report[] = [];
     for (const network of networks) reports.push(await examineNetwork(network, io.signal));
-    await printText(io, flags.json === true ? toJson(reports) : reports.flatMap(describe).join("\n"));
+    await printText(io, flags.json === true ? toJson(reports) : reports.flatMap(describe).flatMap(wrapped).join("\n"));
     const nodes = reports.flatMap((report) => report.nodes);
     if (nodes.every((node) => !node.reachable)) return 2;
     const differ = reports.some(({ comparisons }) => comparisons.some(({ result }) => typeof result === "object"));

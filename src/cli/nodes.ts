@@ -6,7 +6,7 @@ import { describeNodes, NODE_VERBS, type NodesAnswer, type NodeVerb } from "../r
 import { openNodePool } from "../rpc/pool.ts";
 import { CALL_CLASSES, type NodeState } from "../rpc/port.ts";
 import { type Command, type CommandIo, printText, readFlags, UsageError } from "./command.ts";
-import { duration, grouped, textTable } from "./text_table.ts";
+import { duration, grouped, textTable, wrapped } from "./text_table.ts";
 
 const HELP = `Usage: main.ts nodes [drain|resume|reset NAME] [--config FILE] [--network NAME] [--json] [--watch]
 
@@ -161,7 +161,7 @@ function describe(seen: Seen): string {
   for (const { name, nodes } of seen.networks) lines.push("", `Network ${name}`, ...nodes.flatMap(describeNode));
   const missing = lacking(seen);
   if (missing.length > 0) lines.push("", ...missing);
-  return lines.join("\n");
+  return lines.flatMap(wrapped).join("\n");
 }
 
 function describeNode(node: NodeState): string[] {
@@ -174,6 +174,8 @@ function describeNode(node: NodeState): string[] {
     `  ${head}, state ${node.lowestState === undefined ? "from any block" : `from ${grouped(node.lowestState)}`}, ` +
     `socket ${node.webSocket}${node.balanced ? ", several nodes" : ""}`,
   ];
+  const { reason } = node.classes.head;
+  if (reason !== "" && reason !== node.condition) lines.push(`  not used: ${reason}`);
   if (node.methodsOff.length > 0) lines.push(`  without ${node.methodsOff.join(", ")}`);
   if (node.ratePerSecond !== undefined) lines.push(`  rate ${node.ratePerSecond.toFixed(1)} a second`);
   const rows = CALL_CLASSES.map((callClass) => {

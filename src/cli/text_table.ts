@@ -12,6 +12,24 @@ export function textTable(rows: readonly (readonly string[])[], right: readonly 
   );
 }
 
+const COLUMNS = 80;
+
+/** A line of prose as lines of at most 80 columns, broken at blanks; what follows the first is indented further. */
+export function wrapped(line: string): string[] {
+  const indent = `${/^ */.exec(line)![0]}  `;
+  const lines: string[] = [];
+  let rest = line;
+  while (rest.length > COLUMNS) {
+    const blank = rest.lastIndexOf(" ", COLUMNS);
+    // A word that is longer than a line stays whole.
+    const end = blank > indent.length ? blank : rest.indexOf(" ", COLUMNS);
+    if (end < 0) break;
+    lines.push(rest.slice(0, end).trimEnd());
+    rest = indent + rest.slice(end + 1);
+  }
+  return [...lines, rest];
+}
+
 /** A number with thousands separators. */
 export function grouped(value: number): string {
   return Math.round(value).toLocaleString("en-US");

@@ -190,6 +190,17 @@ Deno.test("doctor names the switch of an anvil whose traces are empty", async ()
   for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
 });
 
+Deno.test("doctor shows where two nodes differ, in 80 columns", async () => {
+  await using chain = await openChain();
+  await using mute = await openChain({ stepsTracing: false });
+  for (const { httpUrl } of [chain, mute]) for await (const _ of new Workload({ url: httpUrl, seed: 3 }).mine(1, 4));
+  const nodes = [`{ name: one, url: "${chain.httpUrl}" }`, `{ name: mute, url: "${mute.httpUrl}" }`];
+  const { code, out } = await run(doctor, config(31_337, nodes));
+  assert.equal(code, 1, out);
+  assert.match(out, /one and mute differ about\n {2}0x[0-9a-f]{64}:\n {2}0 PUSH1, pc 0, depth 1, .*\n {2}no row\n/);
+  for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
+});
+
 Deno.test("doctor says how far a node is behind the others", async () => {
   await using ahead = startFlakyNode();
   await using behind = startFlakyNode({ head: 95 });
