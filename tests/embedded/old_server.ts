@@ -5,7 +5,7 @@
 import type { Server } from "./http_contract.ts";
 
 const PROGRAM = "clickhouse-server";
-const READY_WITHIN_MS = 20_000;
+const READY_WITHIN_MS = 60_000;
 
 function configuration(path: string, httpPort: number, tcpPort: number): string {
   return `<yandex>
@@ -84,7 +84,7 @@ async function answers(url: string): Promise<boolean> {
 const { server, process, path } = await start();
 
 /** The server of the importing test file. */
-export const oldServer: Server = server;
+export const oldServer: Server = { ...server, abandonedMs: 3_000 };
 
 globalThis.addEventListener("unload", () => {
   process.kill("SIGKILL");
