@@ -12,7 +12,7 @@ export interface Server {
   readonly url: string;
   readonly user: string;
   readonly password: string;
-  /** How long a statement may run on whose client has gone; absent: as long as a slow machine may need. */
+  /** How long a statement may take to appear, and to end when its client has gone; absent: as long as a slow machine may need. */
   readonly abandonedMs?: number;
 }
 
@@ -479,7 +479,7 @@ async function goAway(server: Server, sql: string): Promise<void> {
   const params = new URLSearchParams({ query: `${sql} -- ${mark}`, cancel_http_readonly_queries_on_client_close: "1" });
   const abort = new AbortController();
   const answer = fetch(`${server.url}/?${params}`, { headers: speak(server).keys, signal: abort.signal });
-  await until(db, running, "1\n");
+  await until(db, running, "1\n", server.abandonedMs);
   abort.abort();
   await assert.rejects(async () => await (await answer).text());
   await until(db, running, "0\n", server.abandonedMs);
