@@ -221,6 +221,9 @@ function checkRelations(config: Config, lineOf: (path: Path) => string): { error
     if (network.verify.rounds >= queue.attempts) {
       refuse(at("verify", "rounds"), `it must be below queue.attempts (${queue.attempts})`);
     }
+    if (network.verify.auditShare > 0 && network.nodes.filter((node) => node.enabled).length < 2) {
+      warnings.push(`${lineOf(at("verify", "auditShare"))}: nothing is audited: ${network.name} has only one node`);
+    }
     if (network.startBlock !== undefined && network.startBlock < network.backfill.floor) {
       refuse(at("startBlock"), `it lies below backfill.floor (${network.backfill.floor})`);
     }

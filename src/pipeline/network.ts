@@ -26,7 +26,7 @@ import { Prediction } from "./plan.ts";
 import { storeTransactions } from "./simple_transactions.ts";
 import type { ProcessStore } from "./store.ts";
 import { tellFailure, tellUnlessFatal } from "./tell_failure.ts";
-import { type VerifyNetwork, verifyStored } from "./verify.ts";
+import { auditSample, type VerifyNetwork, verifyStored } from "./verify.ts";
 import type { WorkNetwork } from "./work.ts";
 
 /** What the networks of a process share. */
@@ -117,6 +117,11 @@ export class Network implements AsyncDisposable {
   work(): WorkNetwork {
     const { forks, chainId } = this.#config;
     const verified = this.#verifyNetwork();
+    const audited = {
+      name: this.name,
+      share: this.#config.verify.auditShare,
+      nodes: () => this.pool.nodes().map((node) => node.name),
+    };
     return {
       name: this.name,
       chainId,
@@ -129,7 +134,10 @@ export class Network implements AsyncDisposable {
       nodeFork: () => this.#askedFork(),
       others: {
         simple: (lease) => storeTransactions(lease, this.#blocks, this.#surroundings.sink),
-        verify: (lease) => verifyStored(lease, verified),
+        verify: async (lease, lane) => {
+          const records = await verifyStored(lease, verified);
+          await auditSample(lease, audited, records, (record) => lane.audit(record));
+        },
       },
     };
   }

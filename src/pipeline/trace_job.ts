@@ -26,6 +26,13 @@ export interface JobTransaction {
   readonly start: AttemptStart;
 }
 
+/** What is audited: the stored attempt of a transaction. */
+export interface AuditTarget {
+  readonly rowVersion: number;
+  readonly structlogRows: number;
+  readonly aggregateRows: number;
+}
+
 /** One reply to read, decode and store. */
 export interface TraceJob {
   readonly network: string;
@@ -42,6 +49,8 @@ export interface TraceJob {
   /** Header of the block, without its transactions. */
   readonly block: JsonObject;
   readonly transactions: readonly JobTransaction[];
+  /** The one transaction is compared with what is stored of it, and not stored. */
+  readonly audit?: AuditTarget;
 }
 
 /** What became of one transaction. */

@@ -11,15 +11,7 @@ import { openSink } from "../stages/sink/sink.ts";
 import { subscribe } from "../telemetry/emit.ts";
 import { runJob } from "./audit.ts";
 import { RemoteError, WorkerEndedError } from "./remote_error.ts";
-import {
-  type JobResults,
-  type Lane,
-  openLane,
-  type PlainError,
-  plainError,
-  runTraceJob,
-  type TraceJob,
-} from "./trace_job.ts";
+import { type JobResults, type Lane, openLane, type PlainError, plainError, type TraceJob } from "./trace_job.ts";
 import type { FromWorker, ToWorker, WorkerSetup } from "./worker_messages.ts";
 
 const PULSE_MS = 1_000;

@@ -1,9 +1,10 @@
 /**
- * Verification, level *stored*: some time after a block was finished, its rows are read back and compared with their
+ * Verification. Level *stored*: some time after a block was finished, its rows are read back and compared with their
  * records. Rows that no record names are removed; a block that differs is processed again, a few times, and then
- * becomes a dead letter with what was found. Always of whole blocks, whatever the range of the task.
+ * becomes a dead letter with what was found. Always of whole blocks, whatever the range of the task. Level *audit*: of
+ * what agrees, a sample is traced again on another node.
  */
-import { PipelineError } from "../errors.ts";
+import { classified, PipelineError } from "../errors.ts";
 import { checksumSql } from "../stages/encode/checksum.ts";
 import { structlogChecksum, structlogTable } from "../stages/encode/structlog.ts";
 import { structlogAggChecksum, structlogAggTable } from "../stages/encode/structlog_agg.ts";
@@ -120,6 +121,46 @@ async function tellLedger(
       advanced(row, row.state, { verifiedMs: nowMs, storedRows: storedRows(row.processor) }, nowMs) ?? []
     ),
   );
+}
+
+/** What an audit of verified transactions needs. */
+export interface AuditNetwork {
+  readonly name: string;
+  /** Share of the transactions that are audited. */
+  readonly share: number;
+  /** Names of the nodes. */
+  readonly nodes: () => readonly string[];
+}
+
+/**
+ * Has a sample of stored transactions traced again, each on another node than before. The same transactions whenever
+ * it is done again. What no other node can trace now is left out, and told: the rows themselves are verified.
+ */
+export async function auditSample(
+  lease: Lease,
+  network: AuditNetwork,
+  records: readonly Recorded[],
+  audit: (record: Recorded) => Promise<void>,
+): Promise<void> {
+  for (const record of records) {
+    if (!sampled(record.transactionHash, network.share)) continue;
+    if (!network.nodes().some((node) => node !== record.node)) continue;
+    try {
+      await audit(record);
+    } catch (error) {
+      if (lease.signal.aborted) throw error;
+      const { code, message, disposition } = classified(error);
+      if (disposition !== "retry") throw error;
+      const { transactionHash } = record;
+      const { blockNumber } = lease.task;
+      emit({ kind: "audit_left_out", network: network.name, blockNumber, transactionHash, code, message });
+    }
+  }
+}
+
+/** By the hash alone: the last 32 bits of it, as a fraction. */
+function sampled(transactionHash: string, share: number): boolean {
+  return Number.parseInt(transactionHash.slice(-8), 16) / 2 ** 32 < share;
 }
 
 interface CheckedTraces {

@@ -168,9 +168,24 @@ export type PipelineProcessEvent =
   | {
     readonly kind: "transaction_audited";
     readonly network: string;
+    readonly blockNumber: number;
+    readonly transactionHash: string;
+    /** `web3_clientVersion` of the other node. */
     readonly client: string;
     readonly node: string;
+    /** Cells. */
     readonly differences: number;
+    readonly columns: readonly string[];
+    /** The first difference. */
+    readonly example: string;
+  }
+  | {
+    readonly kind: "audit_left_out";
+    readonly network: string;
+    readonly blockNumber: number;
+    readonly transactionHash: string;
+    readonly code: string;
+    readonly message: string;
   }
   | {
     readonly kind: "api_request";
@@ -189,6 +204,11 @@ export type PipelineProcessEvent =
   | { readonly kind: "api_failed"; readonly requestId: string; readonly message: string };
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+/** `Geth` of `Geth/v1.17.10-stable/linux-amd64`: versions would be labels without end. */
+function clientName(clientVersion: string): string {
+  return clientVersion.split("/", 1)[0]!;
+}
 
 export const pipelineMetrics: readonly Metric<PipelineProcessEvent>[] = [
   {
@@ -388,8 +408,20 @@ export const pipelineMetrics: readonly Metric<PipelineProcessEvent>[] = [
     name: "verify_audit_differences_total",
     help: "Cells that differ from another node's trace.",
     type: "counter",
-    labels: ["network", "node"],
-    read: { transaction_audited: (event) => [[event.network, event.node], event.differences] },
+    labels: ["network", "node", "client"],
+    read: {
+      transaction_audited: (event) => [[event.network, event.node, clientName(event.client)], event.differences],
+    },
+  },
+  {
+    name: "verify_audits_total",
+    help: "Transactions traced again on another node, by what came of it.",
+    type: "counter",
+    labels: ["network", "result"],
+    read: {
+      transaction_audited: (event) => [[event.network, event.differences === 0 ? "agrees" : "differs"], 1],
+      audit_left_out: (event) => [[event.network, "left_out"], 1],
+    },
   },
   {
     name: "api_request_seconds",
@@ -442,6 +474,7 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
     event.result === "agrees" ? ["debug", "stored rows agree"] : ["warn", "stored rows differ from their record"],
   transaction_audited: (event) =>
     event.differences === 0 ? ["debug", "another node agrees"] : ["warn", "another node's trace differs"],
+  audit_left_out: () => ["warn", "cannot trace a transaction on another node now: it is not audited"],
   api_listening: () => ["info", "the operator API listens"],
   api_request: (event) =>
     event.method === "GET" && event.status < 400 ? ["debug", "operator asks"] : ["info", "operator request"],
