@@ -95,10 +95,13 @@ function fillEnvironment(
     Scalar(_key, scalar) {
       if (typeof scalar.value !== "string") return;
       scalar.value = scalar.value.replaceAll(REFERENCE, (reference, name: string) => {
-        const value = readEnv(name);
-        if (value === undefined) {
+        const value = permitted(readEnv, name);
+        if (typeof value !== "string") {
           const place = lineAt(scalar.range?.[0] ?? 0);
-          missing.push(`${place}: Cannot fill ${reference}: the environment variable ${name} is not set`);
+          const reason = value === undefined
+            ? `the environment variable ${name} is not set`
+            : `this process may not read ${name}; run it with --allow-env=${name}`;
+          missing.push(`${place}: Cannot fill ${reference}: ${reason}`);
           return "";
         }
         if (value !== "") secrets.add(value);
@@ -107,6 +110,16 @@ function fillEnvironment(
     },
   });
   return missing;
+}
+
+/** The variable's value, or Deno's refusal to read it. */
+function permitted(readEnv: ReadEnv, name: string): string | undefined | Deno.errors.NotCapable {
+  try {
+    return readEnv(name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return error;
+    throw error;
+  }
 }
 
 /** The line on which the value at `path` stands, or that of the nearest collection around it. */

@@ -138,3 +138,14 @@ Deno.test("config.yaml is what the schema says, and can be used as it is", async
   const { config } = parseConfig(written, "config.yaml", none);
   assert.equal(config.networks[0]!.name, "mainnet");
 });
+
+Deno.test("a variable that this process may not read is an error with its line and the flag", () => {
+  const refuse = () => {
+    throw new Deno.errors.NotCapable("Requires env access");
+  };
+  assert.throws(() => parseConfig("clickhouse:\n  password: ${OTHER}\n", "c.yaml", refuse), (error) => {
+    assert.ok(error instanceof ConfigError);
+    assert.match(error.message, /c\.yaml:2: Cannot fill \$\{OTHER\}: .* run it with --allow-env=OTHER/);
+    return true;
+  });
+});

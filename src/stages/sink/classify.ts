@@ -97,7 +97,9 @@ export function serverError(doing: string, answer: ServerError, cause?: unknown)
 /** Anything but an answer of ClickHouse as an error with a disposition. */
 export function transportError(doing: string, error: unknown): PipelineError {
   if (error instanceof PipelineError) return error;
-  const text = error instanceof Error ? error.message : String(error);
+  // fetch says no more than that it failed; its cause says why.
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const text = cause instanceof Error ? cause.message : String(cause);
   return new StorageUnavailableError(`Cannot ${doing}: ${brief(withoutUrl(text))}`, { cause: error });
 }
 

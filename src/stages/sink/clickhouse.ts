@@ -162,7 +162,7 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
   }
 
   async query<T>(sql: string, params: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<T[]> {
-    return await this.#attempt("query", signal, async (limited) => {
+    return await this.#attempt("run a query", signal, async (limited) => {
       const result = await this.#client.query({
         query: sql,
         query_params: { ...params },
@@ -174,7 +174,7 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
   }
 
   async execute(sql: string, params: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<void> {
-    await this.#attempt("execute a statement", signal, async (limited) => {
+    await this.#attempt("run a statement", signal, async (limited) => {
       await this.#client.command({ query: sql, query_params: { ...params }, abort_signal: limited });
     });
   }
@@ -196,15 +196,16 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
   ): Promise<T> {
     signal?.throwIfAborted();
     using limit = timeLimit(this.#options.requestTimeoutMs, signal);
+    const outage = `${doing} in ClickHouse at ${new URL(this.#options.url).host}`;
     try {
       return await operation(limit.signal);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       if (error instanceof ClickHouseError) throw refused(doing, error);
       if (limit.signal.aborted) {
-        throw transportError(doing, new Error(`no answer within ${this.#options.requestTimeoutMs} ms`));
+        throw transportError(outage, new Error(`no answer within ${this.#options.requestTimeoutMs} ms`));
       }
-      throw transportError(doing, error);
+      throw transportError(outage, error);
     }
   }
 }

@@ -41,6 +41,8 @@ Deno.test("transportError() is an outage, and names no URL", () => {
   );
   assert.ok(error instanceof StorageUnavailableError);
   assert.equal(error.message, "Cannot insert: error sending request for url (the server): cut");
+  const failed = new TypeError("fetch failed", { cause: new Error("tcp connect error: Connection refused") });
+  assert.equal(transportError("query", failed).message, "Cannot query: tcp connect error: Connection refused");
   assert.ok(transportError("insert", "cut") instanceof StorageUnavailableError);
   const closed = new SinkClosedError("Cannot wait");
   assert.equal(transportError("insert", closed), closed);
