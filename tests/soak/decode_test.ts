@@ -1,10 +1,13 @@
 /** Longer runs of the decoder on damaged replies, each from a new seed, which is printed. */
 import assert from "node:assert/strict";
+import { agreeOnDamaged, agreeOnWritten } from "../stages/decode/agree_readers.ts";
 import { disagreementsOnDamage, disagreementsOnDisguise } from "../stages/decode/agreement.ts";
+import { equalInAnySerialisation } from "../stages/decode/serialisations.ts";
 import { refusalReport } from "../stages/decode/refusals.ts";
 
 const MUTANTS = 300_000;
 const COMPARED = 30_000;
+const WRITTEN = 200_000;
 
 Deno.test("soak: TraceDecoder refuses damaged traces whose stored gas would be wrong", async () => {
   const report = await refusalReport(MUTANTS, newSeed());
@@ -23,6 +26,20 @@ for (
     const seed = newSeed();
     await print(`${COMPARED} ${what}, seed ${seed}\n`);
     assert.deepEqual(await disagreements(COMPARED, seed), []);
+  });
+}
+
+for (
+  const [what, agree] of [
+    ["ways to write a trace", agreeOnWritten],
+    ["damaged texts", agreeOnDamaged],
+    ["ways to write real traces", equalInAnySerialisation],
+  ] as const
+) {
+  Deno.test(`soak: all readers agree on ${what}`, async () => {
+    const seed = newSeed() & 0x7fffffff;
+    await print(`${WRITTEN} ${what}, seed ${seed}\n`);
+    await agree(WRITTEN, seed);
   });
 }
 

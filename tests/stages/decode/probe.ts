@@ -211,14 +211,16 @@ export function parseStructlogs(result: Json): ToldStructlog[] {
   return told;
 }
 
-function integer(value: unknown): string | undefined {
+/** A number however it is printed, as digits. */
+export function integer(value: unknown): string | undefined {
   if (value === null || value === undefined) return undefined;
   const text = String(value);
   const magnitude = BigInt(text.replace(/^-/, ""));
   return text.startsWith("-") ? String(-magnitude) : String(magnitude);
 }
 
-function errorOf(value: unknown): string | undefined {
+/** The text of an error in any form (TRACE 1.7). */
+export function errorOf(value: unknown): string | undefined {
   if (value === null || value === undefined) return undefined;
   if (Array.isArray(value)) return value.map(errorOf).filter((text) => text !== undefined).join(",") || undefined;
   if (typeof value === "object") return Object.keys(value).length === 0 ? undefined : JSON.stringify(value);
