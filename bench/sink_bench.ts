@@ -304,6 +304,7 @@ async function measure(engine: Engine): Promise<void> {
   const storage = storageOf(engine);
   await applySchema(storage, { appliedBy: "bench" });
   const sink = openSink({
+    isolate: "main",
     rows: BATCH_ROWS,
     bytes: 32 << 20,
     lingerMs: 200,

@@ -63,6 +63,8 @@ export interface Written<R> {
 export interface BatchWriter<T, R> {
   /** Writes one batch. Its rejection is that of its items alone. */
   write(batch: Batch<T>): Written<R>;
+  /** Bytes have left memory. */
+  released?(): void;
   /** Takes a batch out of memory while writes are too slow. Absent: what is too much waits. */
   overflow?(batch: Batch<T>): Written<R>;
 }
@@ -329,6 +331,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
 
   #release(bytes: number): void {
     this.#pendingBytes -= bytes;
+    this.#writer.released?.();
     if (this.#pendingBytes > this.#options.memoryBytes) return;
     const rooms = this.#rooms;
     this.#rooms = [];

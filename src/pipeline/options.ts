@@ -69,6 +69,7 @@ export function queueOptions(config: Config, lanes: number): QueueOptions {
 export function sinkOptions(config: Config, isolates: number): SinkOptions {
   const { sink } = config;
   return {
+    isolate: "main",
     rows: sink.rows,
     bytes: sink.bytes,
     lingerMs: sink.linger,

@@ -192,7 +192,8 @@ class TraceWorker {
     worker.onmessageerror = () => this.#replace("a message could not be read", false);
     this.#pulse = new Int32Array(new SharedArrayBuffer(4));
     this.#movedMs = performance.now();
-    const { storage, sink } = this.#options;
+    const { storage } = this.#options;
+    const sink = { ...this.#options.sink, isolate: `trace-${this.number}` };
     worker.postMessage({ kind: "setup", setup: { storage, sink, pulse: this.#pulse } } satisfies ToWorker);
     return worker;
   }

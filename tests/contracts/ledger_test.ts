@@ -7,6 +7,7 @@ import { type EmptyLedger, ledgerContract, NETWORK } from "./ledger_contract.ts"
 import { openEngineStorage } from "./storage_backends.ts";
 
 const SINK = {
+  isolate: "test",
   rows: 1_000,
   bytes: 1_000_000,
   lingerMs: 1,

@@ -86,7 +86,7 @@ export async function longReply(structlogs: number, withinMs: number): Promise<L
   assert.equal(node.replies.length, 1, "the trace was asked for once");
   const spilledBytes = metric(text, "sink_spill_appended_bytes_total");
   assert.ok(spilledBytes > 0);
-  assert.ok(mostBytes <= MEMORY_BYTES + 2 * BATCH_BYTES, `${mostBytes} bytes in memory`);
+  assert.ok(mostBytes > 0 && mostBytes <= MEMORY_BYTES + 2 * BATCH_BYTES, `${mostBytes} bytes in memory`);
   return {
     structlogs: node.structlogs,
     readMs: reply!.endedMs! - reply!.startedMs,

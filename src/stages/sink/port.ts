@@ -196,6 +196,8 @@ export interface SpillPort {
 
 /** Options of a sink. No defaults here: see the configuration's schema. */
 export interface SinkOptions {
+  /** Name of the isolate: a label of its gauges. */
+  readonly isolate: string;
   /** Rows of one insert. */
   readonly rows: number;
   /** Bytes of one insert. */

@@ -52,6 +52,8 @@ const PARTITION_BLOCKS = 201_600;
 
 /** What a record takes in memory, roughly: a bound needs no better. */
 const RECORD_BYTES = 1024;
+/** Between two events of what is in hand. */
+const TELL_EVERY_MS = 100;
 /** What a row of a small table takes, roughly. */
 const ROW_BYTES = 512;
 
@@ -89,6 +91,8 @@ class BatchingSink implements Sink, AttemptSink {
   readonly #memory: BlockMemory;
   readonly #tracked = new Set<Promise<unknown>>();
   #heldBytes = 0;
+  #toldMs = 0;
+  #toldBytes = 0;
   #draining = false;
 
   constructor(
@@ -108,7 +112,11 @@ class BatchingSink implements Sink, AttemptSink {
     const overflow = spill === undefined
       ? {}
       : { overflow: (rows: Batch<RowsItem>) => this.#overflowRows(rows, spill) };
-    this.#rows = batch<RowsItem, Moment>(options, { write: (rows) => this.#writeRows(rows), ...overflow }, scheduler);
+    this.#rows = batch<RowsItem, Moment>(
+      options,
+      { write: (rows) => this.#writeRows(rows), released: () => this.#tellInHand(), ...overflow },
+      scheduler,
+    );
     this.#records = batch<RecordItem, RecordResult>(
       options,
       { write: (records) => onlyDurable(this.#writeRecords(records)) },
@@ -189,7 +197,9 @@ class BatchingSink implements Sink, AttemptSink {
   submitRows(item: RowsItem): Submitted<Moment> {
     const { network, blockNumber } = item.key;
     const group = `${item.table}/${network}/${Math.floor(blockNumber / PARTITION_BLOCKS)}`;
-    return this.#rows.submit(group, item, weigh(item.segments));
+    const submitted = this.#rows.submit(group, item, weigh(item.segments));
+    this.#tellInHand();
+    return submitted;
   }
 
   submitRecord(item: RecordItem): Submitted<RecordResult> {
@@ -210,6 +220,7 @@ class BatchingSink implements Sink, AttemptSink {
 
   held(bytes: number): void {
     this.#heldBytes += bytes;
+    this.#tellInHand();
   }
 
   track<T>(work: Promise<T>): Promise<T> {
@@ -217,6 +228,15 @@ class BatchingSink implements Sink, AttemptSink {
     const forget = () => void this.#tracked.delete(work);
     work.then(forget, forget);
     return work;
+  }
+
+  /** Tells what is in hand, not more often than anybody looks, and always that it is nothing. */
+  #tellInHand(): void {
+    const [now, { isolate, memoryBytes }, inHand] = [this.#environment.now(), this.#options, this.inHand];
+    const bytes = inHand.acceptedBytes + inHand.heldBytes;
+    if (now - this.#toldMs < TELL_EVERY_MS && (bytes > 0 || this.#toldBytes === 0)) return;
+    [this.#toldMs, this.#toldBytes] = [now, bytes];
+    emit({ kind: "sink_in_hand", isolate, ...inHand, memoryBytes });
   }
 
   // Writing.
@@ -320,7 +340,6 @@ class BatchingSink implements Sink, AttemptSink {
   #inserted(block: NativeBlock, startedMs: number, reason: Batch<unknown>["reason"]): void {
     const seconds = (this.#environment.now() - startedMs) / 1000;
     emit({ kind: "rows_inserted", table: block.table, rows: block.rows, bytes: block.bytes.length, seconds, reason });
-    emit({ kind: "sink_in_hand", ...this.inHand, memoryBytes: this.#options.memoryBytes });
   }
 
   /** Does it in storage; through the spill when storage is away for too long, or the sink has to end. */

@@ -50,6 +50,7 @@ export type SinkEvent =
   /** What one isolate holds, and the bounds of it. */
   | {
     readonly kind: "sink_in_hand";
+    readonly isolate: string;
     readonly acceptedBytes: number;
     readonly memoryBytes: number;
     readonly heldBytes: number;
@@ -160,29 +161,29 @@ export const sinkMetrics: readonly Metric<SinkEvent>[] = [
     name: "sink_accepted_bytes",
     help: "Bytes accepted and not durable",
     type: "gauge",
-    labels: [],
-    read: { sink_in_hand: (event) => [[], event.acceptedBytes] },
+    labels: ["isolate"],
+    read: { sink_in_hand: (event) => [[event.isolate], event.acceptedBytes] },
   },
   {
     name: "sink_accepted_limit_bytes",
     help: "Bound of the bytes accepted and not durable",
     type: "gauge",
-    labels: [],
-    read: { sink_in_hand: (event) => [[], event.memoryBytes] },
+    labels: ["isolate"],
+    read: { sink_in_hand: (event) => [[event.isolate], event.memoryBytes] },
   },
   {
     name: "sink_held_bytes",
     help: "Bytes of rows that wait for their verdict",
     type: "gauge",
-    labels: [],
-    read: { sink_in_hand: (event) => [[], event.heldBytes] },
+    labels: ["isolate"],
+    read: { sink_in_hand: (event) => [[event.isolate], event.heldBytes] },
   },
   {
     name: "sink_inserts_in_flight",
     help: "Inserts in flight",
     type: "gauge",
-    labels: [],
-    read: { sink_in_hand: (event) => [[], event.insertsInFlight] },
+    labels: ["isolate"],
+    read: { sink_in_hand: (event) => [[event.isolate], event.insertsInFlight] },
   },
   {
     name: "sink_spill_appended_bytes_total",

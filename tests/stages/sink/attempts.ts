@@ -5,6 +5,7 @@ import { frameColumns, frameRow, hash, OPERATIONS, structlogColumns, structlogRo
 
 /** Small limits, so that a test needs few rows to reach them. */
 export const OPTIONS: SinkOptions = {
+  isolate: "test",
   rows: 1000,
   bytes: 1_000_000,
   lingerMs: 5,

@@ -456,6 +456,21 @@ Deno.test("events tell what was inserted and stored", async () => {
   assert.deepEqual(stored, { kind: "attempt_stored", network: "testnet", verdict: "proved", published: true, rows: 5 });
 });
 
+Deno.test("the gauges of what is in hand follow it up and back to nothing, without an insert too", async () => {
+  const told: number[] = [];
+  using _reader = subscribe((event) => {
+    if (event.kind === "sink_in_hand") told.push(event.acceptedBytes + event.heldBytes);
+  });
+  const { storage, sink } = open();
+  const gate = Promise.withResolvers<void>();
+  storage.decide = () => ({ wait: gate.promise });
+  const { durable } = await trace(sink, 0);
+  assert.ok(told.at(-1)! > 0, "told while storage stands still");
+  gate.resolve();
+  await durable;
+  assert.equal(told.at(-1), 0);
+});
+
 Deno.test("frames alone make an attempt: a plain transfer has no structlogs", async () => {
   const { storage, sink } = open();
   const attempt = sink.open(attemptStart(0));
