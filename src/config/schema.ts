@@ -358,8 +358,7 @@ export const configSchema = z.strictObject({
     retry: group({
       base: key(duration().prefault("100ms"), "First pause, doubled each time, with jitter."),
       max: key(duration().prefault("10s"), "Longest pause."),
-      attempts: key(count().default(10), "Attempts before the spill takes over (or the task is released)."),
-    }, "Retries of an insert."),
+    }, "Retries of an insert, until it is done or spill.after has passed."),
     breaker: group({
       failures: key(count().default(5), "Consecutive failures that open it."),
       reset: key(duration().prefault("5s"), "Time until a probe."),
