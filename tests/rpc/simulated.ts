@@ -17,6 +17,8 @@ export interface SimulatedReply {
   readonly status?: number;
   readonly retryAfter?: string;
   readonly fault?: TransportError["fault"];
+  /** This call of a batch gets no answer. */
+  readonly omitted?: boolean;
 }
 
 /** One node. */
@@ -24,6 +26,8 @@ export interface SimulatedNode {
   readonly chain: FakeChain;
   /** Absent answer: the node's own, at once. */
   react: (call: { readonly method: string; readonly params: readonly unknown[] }) => SimulatedReply;
+  /** What it does with a whole batch, beside what it does with each call. */
+  reactToBatch?: (calls: number) => SimulatedReply | undefined;
   /** Calls received, by method. */
   readonly received: Map<string, number>;
   inHand: number;
@@ -98,12 +102,13 @@ class SimulatedTransport implements Transport {
       node.received.set(call.method, (node.received.get(call.method) ?? 0) + 1);
       return node.react(call);
     });
-    const items = calls.map(({ id, method, params }, at) => {
-      const { error, result } = replies[at]!;
+    const items = calls.flatMap(({ id, method, params }, at) => {
+      const { error, result, omitted } = replies[at]!;
+      if (omitted) return [];
       if (error !== undefined) return { jsonrpc: "2.0", id, error };
       return { jsonrpc: "2.0", id, result: result !== undefined ? result : ownAnswer(node.chain, method, params) };
     });
-    const first = replies[0]!;
+    const first = (Array.isArray(document) ? node.reactToBatch?.(calls.length) : undefined) ?? replies[0]!;
     node.peak = Math.max(node.peak, ++node.inHand);
     const { promise, resolve, reject } = Promise.withResolvers<Exchange>();
     const end = (settle: () => void) => {
@@ -118,7 +123,8 @@ class SimulatedTransport implements Transport {
     const answer = () =>
       end(() => {
         if (first.fault !== undefined) return reject(new TransportError(first.fault));
-        const text = JSON.stringify(Array.isArray(document) ? items : items[0]);
+        const whole = first.error === undefined ? items : { jsonrpc: "2.0", id: null, error: first.error };
+        const text = JSON.stringify(Array.isArray(document) ? whole : items[0]);
         const status = first.status ?? 200;
         resolve({ status, text, bytes: text.length, retryAfter: first.retryAfter, firstByteMs: afterMs });
       });
