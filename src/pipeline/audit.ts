@@ -12,15 +12,15 @@ import { decodeBlocks } from "../stages/encode/native.ts";
 import type { NativeBlock } from "../stages/encode/port.ts";
 import { structlogTable } from "../stages/encode/structlog.ts";
 import { structlogAggTable } from "../stages/encode/structlog_agg.ts";
+import type { TableDefinition } from "../stages/encode/table.ts";
 import auditedRowsSql from "../stages/gate/sql/audited_rows.sql" with { type: "text" };
-import type { Sink, SinkOptions, SqlReader, Storage, StoredRecord } from "../stages/sink/port.ts";
+import type { AttemptStart, Sink, SinkOptions, SqlReader, Storage, StoredRecord } from "../stages/sink/port.ts";
 import { openSink } from "../stages/sink/sink.ts";
 import { emit } from "../telemetry/emit.ts";
 import {
   type AuditTarget,
   type JobListener,
   type JobResults,
-  type JobTransaction,
   type Lane,
   plainError,
   type RunningJob,
@@ -38,9 +38,15 @@ const DRAIN_MS = 10_000;
 const INCOMPARABLE: readonly string[] = ["updated_date_time", "row_version", "transaction_return_value"];
 
 /** The tables that are compared, and where in a transaction a row of them belongs. */
-const COMPARED: Readonly<Record<string, { readonly place: string; readonly key: readonly string[] }>> = {
-  [structlogTable.name]: { place: "index", key: ["index"] },
-  [structlogAggTable.name]: { place: "call_frame_id", key: ["call_frame_id", "operation"] },
+const COMPARED: Readonly<
+  Record<string, { readonly table: TableDefinition; readonly place: string; readonly key: readonly string[] }>
+> = {
+  [structlogTable.name]: { table: structlogTable, place: "index", key: ["index"] },
+  [structlogAggTable.name]: {
+    table: structlogAggTable,
+    place: "call_frame_id",
+    key: ["call_frame_id", "operation"],
+  },
 };
 
 type Row = Readonly<Record<string, unknown>>;
@@ -63,7 +69,7 @@ export function runJob(
   listener: JobListener,
 ): RunningJob {
   if (job.audit === undefined || audits === undefined) return runTraceJob(job, lane, sink, signal, listener);
-  const audit = new Audit(job, job.audit, audits.options, audits.database);
+  const audit = new Audit(job.transactions[0]!.start, job.audit, audits.options, audits.database);
   const { accepted, results } = runTraceJob(job, lane, audit.sink, signal, listener);
   const finished = results.then(async (found): Promise<JobResults> => {
     if (found.error === undefined) await audit.finish(sink);
@@ -77,12 +83,13 @@ export function runJob(
 export class Audit {
   readonly sink: Sink;
   readonly #storage: ComparingStorage;
-  readonly #transaction: JobTransaction;
 
-  /** @param options Of the sink that stores; an audit keeps less in memory. */
-  constructor(readonly job: TraceJob, readonly target: AuditTarget, options: SinkOptions, database: SqlReader) {
-    this.#transaction = job.transactions[0]!;
-    this.#storage = new ComparingStorage(this.#transaction, target, database);
+  /**
+   * @param start Names the transaction and the other node.
+   * @param options Of the sink that stores; an audit keeps less in memory.
+   */
+  constructor(readonly start: AttemptStart, readonly target: AuditTarget, options: SinkOptions, database: SqlReader) {
+    this.#storage = new ComparingStorage(start, target, database);
     this.sink = openSink(
       { ...options, rows: ROWS, bytes: BYTES, holdBytes: BYTES, settleOn: "durable" },
       this.#storage,
@@ -94,7 +101,7 @@ export class Audit {
     await this.sink.drain(DRAIN_MS);
     const found = this.#storage.findings();
     if (found === undefined) return; // the transaction was stored anew meanwhile, and will be verified again
-    const { network, blockNumber, blockHash, transactionHash, client, node } = this.#transaction.start;
+    const { network, blockNumber, blockHash, transactionHash, client, node } = this.start;
     const row: ExecutionTransactionAuditRow = {
       audited_at: new Date(),
       meta_network_name: network,
@@ -135,12 +142,12 @@ class ComparingStorage implements Storage {
   readonly #rows = new Map<string, number>();
   #replaced = false;
 
-  constructor(readonly transaction: JobTransaction, readonly target: AuditTarget, readonly database: SqlReader) {}
+  constructor(readonly start: AttemptStart, readonly target: AuditTarget, readonly database: SqlReader) {}
 
   /** `undefined`: rows of another attempt are stored now. */
   findings(): Differences | undefined {
     if (this.#replaced) return undefined;
-    const { tables } = this.transaction.start;
+    const { tables } = this.start;
     if (tables.includes("structlog")) this.#countMissing(structlogTable.name, this.target.structlogRows);
     if (tables.includes("structlog_agg")) this.#countMissing(structlogAggTable.name, this.target.aggregateRows);
     return this.#differences;
@@ -149,9 +156,9 @@ class ComparingStorage implements Storage {
   async insert(block: NativeBlock, signal: AbortSignal): Promise<void> {
     const compared = COMPARED[block.table];
     if (compared === undefined) return; // the record: its figures are those of the rows, or of the node
-    const rows = rowsOf(block);
+    const rows = rowsOf(block, compared.table);
     const places = rows.map((row) => Number(row[compared.place]));
-    const { network, blockNumber, transactionHash } = this.transaction.start;
+    const { network, blockNumber, transactionHash } = this.start;
     const sql = auditedRowsSql.replace(":target", block.table).replace(":place", `\`${compared.place}\``);
     const stored = await this.database.query<Row>(sql, {
       network,
@@ -218,13 +225,16 @@ class ComparingStorage implements Storage {
   }
 }
 
-function rowsOf(block: NativeBlock): Row[] {
-  return decodeBlocks(new ByteReader(block.bytes)).flatMap(({ rows, columns }) =>
-    Array.from(
+/** Rows of a block; a column that it leaves out has its type's empty value in all of them. */
+function rowsOf(block: NativeBlock, { columns: defined }: TableDefinition): Row[] {
+  return decodeBlocks(new ByteReader(block.bytes)).flatMap(({ rows, columns }) => {
+    const cells = Object.entries(defined).map(([name, { type }]) => [name, columns.get(name), type.empty] as const);
+    return Array.from(
       { length: rows },
-      (_, row) => Object.fromEntries([...columns].map(([name, cells]) => [name, cells[row]])),
-    )
-  );
+      (_, row) =>
+        Object.fromEntries(cells.map(([name, values, empty]) => [name, values === undefined ? empty : values[row]])),
+    );
+  });
 }
 
 function keyOf(row: Row, key: readonly string[]): string {

@@ -26,8 +26,8 @@ export const NETWORK = "testnet";
 export const LEASE_MS = 30_000;
 const START_MS = 1_800_000_000_000;
 
-/** Short traces with more than one frame. */
-const TRACES = ["014-factory-create-nested", "014-factory-create-nested", "014-factory-create-nested"] as const;
+/** A short trace with more than one frame. */
+const TRACE = "014-factory-create-nested";
 
 const QUEUE: QueueOptions = {
   leaseMs: LEASE_MS,
@@ -60,7 +60,11 @@ export interface StoredWorld extends AsyncDisposable {
   readonly office: Office;
   /** Rows of a query of the engine. */
   rows(sql: string): Promise<readonly Row[]>;
-  /** Stores transaction `index` of block `number` from a real trace. */
+  /** What the sink is told of transaction `index` of block `number`. */
+  start(number: number, index: number, version: number, changes?: Partial<AttemptStart>): AttemptStart;
+  /** Takes a transaction through `into`, from a real trace; resolves when it is durable. */
+  feed(into: Sink, start: AttemptStart): Promise<void>;
+  /** Stores transaction `index` of block `number`. */
   store(number: number, index: number, version: number, changes?: Partial<AttemptStart>): Promise<void>;
   /** Writes the ledger's rows of a block, one per processor. */
   enter(number: number, state: LedgerState, changes?: Partial<LedgerRow>): Promise<void>;
@@ -81,6 +85,30 @@ export async function storedWorld(): Promise<StoredWorld> {
   const queue = await queues.open(NETWORK);
   const office = (await queue.lead("forwards", "test"))!;
   const decoder = await openDecoder();
+  const found = await vector("traces", TRACE);
+  const start: StoredWorld["start"] = (number, index, version, changes = {}) =>
+    attemptStart(index, {
+      blockNumber: number,
+      blockHash: hash(number),
+      transactionHash: hash(number * 1000 + index),
+      rowVersion: version,
+      gasUsed: BigInt(String(found.receipt.gasUsed)),
+      ...changes,
+    });
+  const feed: StoredWorld["feed"] = async (into, of) => {
+    const attempt = into.open(of);
+    const submitted: { submission?: Submission } = {};
+    const rows: TraceSink = {
+      structlogs: (_position, columns, operations) => attempt.structlogs(columns, operations),
+      frames: (_position, columns, operations) => attempt.frames(columns, operations),
+      returnValue: (_position, hex) => attempt.returnValue(hex),
+      finished: (_position, record) => {
+        submitted.submission = attempt.finish(record, { policy: "record", traceMs: 1 });
+      },
+    };
+    decodeInto(decoder, contextOf(found), [found.trace], rows);
+    await submitted.submission!.durable;
+  };
   return {
     storage: engine.storage,
     sink,
@@ -89,28 +117,9 @@ export async function storedWorld(): Promise<StoredWorld> {
     clock,
     office,
     rows: (sql) => rowsAt(engine.address, sql),
-    async store(number, index, version, changes = {}) {
-      const found = await vector("traces", TRACES[index % TRACES.length]!);
-      const attempt = sink.open(attemptStart(index, {
-        blockNumber: number,
-        blockHash: hash(number),
-        transactionHash: hash(number * 1000 + index),
-        rowVersion: version,
-        gasUsed: BigInt(String(found.receipt.gasUsed)),
-        ...changes,
-      }));
-      const submitted: { submission?: Submission } = {};
-      const into: TraceSink = {
-        structlogs: (_position, columns, operations) => attempt.structlogs(columns, operations),
-        frames: (_position, columns, operations) => attempt.frames(columns, operations),
-        returnValue: (_position, hex) => attempt.returnValue(hex),
-        finished: (_position, record) => {
-          submitted.submission = attempt.finish(record, { policy: "record", traceMs: 1 });
-        },
-      };
-      decodeInto(decoder, contextOf(found), [found.trace], into);
-      await submitted.submission!.durable;
-    },
+    start,
+    feed,
+    store: async (number, index, version, changes) => await feed(sink, start(number, index, version, changes)),
     async enter(number, state, changes = {}) {
       await ledger.write(TRACED.map((processor) => ({
         network: NETWORK,
