@@ -50,16 +50,32 @@ export interface ChaosReport {
 const LEASE_PASSED_MS = 3_000;
 const QUIET_POLL_MS = 250;
 const STOP_MS = 1_000;
+/** What a loss of power takes with it. */
+const LOST_MS = 1_000;
+/** Around a time at which Redis may have forgotten something. */
+const MARGIN_MS = 2_000;
 
-/** A patch of the script that all others begin with: what to replace, and by what. */
-const PATCHES: Readonly<Partial<Record<Sabotage, readonly [string, string]>>> = {
-  counter: [
-    "local function bits(key, first, last)\n",
-    "local function bits(key, first, last)\n  if string.find(key, '}:m:', 1, true) then return 0 end\n",
+/** What is replaced in a script, and by what. */
+interface Patch {
+  readonly script: "prelude.lua" | "heartbeat.lua";
+  readonly from: string;
+  readonly to: string;
+}
+
+const PATCHES: Readonly<Record<Sabotage, readonly Patch[]>> = {
+  counter: [{
+    script: "prelude.lua",
+    from: "local function bits(key, first, last)\n",
+    to: "local function bits(key, first, last)\n  if string.find(key, '}:m:', 1, true) then return 0 end\n",
+  }],
+  no_reconciliation: [],
+  stale_settlement: [
+    { script: "prelude.lua", from: "if call('HGET', P .. 'tok', id) ~= token then return false end\n", to: "" },
+    // An owner that learns of its loss by the heartbeat would not even try.
+    { script: "heartbeat.lua", from: "lost[#lost + 1] = token", to: "local _" },
   ],
-  stale_settlement: ["if call('HGET', P .. 'tok', id) ~= token then return false end\n", ""],
 };
-const PRELUDE = new URL("../../src/stages/queue/scripts/prelude.lua", import.meta.url);
+const SCRIPTS = new URL("../../src/stages/queue/scripts/", import.meta.url);
 
 /** Lets the chaos loose. */
 export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
@@ -101,8 +117,8 @@ class World {
   readonly #directory: string;
   readonly #store: ReturnType<typeof speaker>;
   readonly #processes: (Deno.ChildProcess | undefined)[];
-  /** When Redis was set back. */
-  readonly #cuts: number[] = [];
+  /** Times of which Redis may have forgotten something. */
+  readonly #gaps: { readonly fromMs: number; readonly toMs: number }[] = [];
   /** Sizes of the append-only file, the newest last. */
   #sizes: { readonly atMs: number; readonly bytes: number }[] = [];
   readonly #sizing: ReturnType<typeof setInterval>;
@@ -218,13 +234,15 @@ class World {
 
   /** Flags of a process whose scripts are not what they should be. */
   async #sabotaged(): Promise<string[]> {
-    const patch = this.#options.sabotage === undefined ? undefined : PATCHES[this.#options.sabotage];
-    if (patch === undefined) return [];
-    const [from, to] = patch;
-    const script = await Deno.readTextFile(PRELUDE);
-    assert.ok(script.includes(from), `prelude.lua has no ${from}`);
-    await Deno.writeTextFile(`${this.#directory}/prelude.lua`, script.replace(from, to));
-    const imports = { ...project.imports, [PRELUDE.href]: `file://${this.#directory}/prelude.lua` };
+    const patches = this.#options.sabotage === undefined ? [] : PATCHES[this.#options.sabotage];
+    if (patches.length === 0) return [];
+    const imports: Record<string, string> = { ...project.imports };
+    for (const { script, from, to } of patches) {
+      const text = await Deno.readTextFile(new URL(script, SCRIPTS));
+      assert.ok(text.includes(from), `${script} has no ${from}`);
+      await Deno.writeTextFile(`${this.#directory}/${script}`, text.replace(from, to));
+      imports[new URL(script, SCRIPTS).href] = `file://${this.#directory}/${script}`;
+    }
     await Deno.writeTextFile(`${this.#directory}/imports.json`, JSON.stringify({ imports }));
     return [`--import-map=${this.#directory}/imports.json`];
   }
@@ -263,26 +281,28 @@ class World {
   }
 
   async #restart(): Promise<void> {
+    const killedMs = now();
     await this.#redis.down();
     await wait(500 * this.#next());
     await this.#redis.up();
+    this.#gaps.push({ fromMs: killedMs, toMs: now() });
   }
 
   /** A loss of power: what was written in the last second is gone. */
   async #cut(): Promise<void> {
+    const killedMs = now();
     await this.#redis.down();
-    const killedMs = performance.now();
-    const before = this.#sizes.filter(({ atMs }) => atMs <= killedMs - 1_000).at(-1);
+    const before = this.#sizes.filter(({ atMs }) => atMs <= killedMs - LOST_MS).at(-1);
     if (before !== undefined) {
       await Deno.truncate(this.#log(), before.bytes);
       this.#sizes = this.#sizes.filter(({ atMs }) => atMs <= before.atMs);
-      this.#cuts.push(performance.timeOrigin + killedMs);
     }
     await this.#redis.up();
+    this.#gaps.push({ fromMs: before?.atMs ?? killedMs, toMs: now() });
   }
 
   async #size(): Promise<void> {
-    const atMs = performance.now();
+    const atMs = now();
     const found = await Deno.stat(this.#log()).catch(() => undefined);
     if (found !== undefined) this.#sizes = [...this.#sizes.slice(-50), { atMs, bytes: found.size }];
   }
@@ -314,16 +334,34 @@ class World {
     return lines;
   }
 
-  /** Redis that was set back may have forgotten the newer delivery: those settlements prove nothing. */
+  /**
+   * Settlements taken although a newer delivery had begun. What is done already is answered as settled to whoever asks,
+   * with no effect: so only those count before which no other delivery can have done it. What Redis forgot proves nothing.
+   */
   #staleTaken(lines: readonly JournalLine[]): number {
     const deliveries = Map.groupBy(lines.filter((line) => line.kind === "delivered"), ({ task }) => task);
-    return lines.filter((line) =>
-      line.kind === "settled" && line.verdict === "settled" &&
-      deliveries.get(line.task)!.some((newer) =>
-        newer.token > line.token && newer.receivedMs < line.sentMs &&
-        !this.#cuts.some((cutMs) => newer.sentMs - 2_000 < cutMs && cutMs < line.receivedMs + 2_000)
-      )
-    ).length;
+    const settlements = new Map(lines.filter((line) => line.kind === "settled").map((line) => [line.token, line]));
+    const lost = new Set(lines.filter((line) => line.kind === "lost").map(({ token }) => token));
+    let count = 0;
+    for (const line of settlements.values()) {
+      if (line.verdict !== "settled") continue;
+      const others = deliveries.get(line.task)!.filter(({ token }) => token !== line.token);
+      const newer = others.some((other) =>
+        other.token > line.token && other.receivedMs < line.sentMs && !this.#forgotten(other.sentMs, other.receivedMs)
+      );
+      const doneByAnother = line.outcome === "done" && others.some(({ token }) => {
+        if (lost.has(token)) return false;
+        const theirs = settlements.get(token);
+        return theirs === undefined || theirs.sentMs < line.receivedMs;
+      });
+      if (newer && !doneByAnother) count++;
+    }
+    return count;
+  }
+
+  /** Whether Redis may have forgotten what it did between these times. */
+  #forgotten(fromMs: number, toMs: number): boolean {
+    return this.#gaps.some((gap) => fromMs < gap.toMs + MARGIN_MS && gap.fromMs - MARGIN_MS < toMs);
   }
 
   async #wrongRows(blocks: number): Promise<number> {
@@ -369,6 +407,11 @@ function decreases(lines: readonly JournalLine[]): number {
     }
   }
   return count;
+}
+
+/** As the processes say it. */
+function now(): number {
+  return performance.timeOrigin + performance.now();
 }
 
 function wait(ms: number): Promise<void> {

@@ -169,11 +169,12 @@ async function perform(lease: Lease): Promise<void> {
   const { first, last } = task;
   await insertHalf(lease, first, last, 0);
   await busy(lease, dice < 0.06 ? 1.5 * QUEUE_OPTIONS.leaseMs : 20 + 200 * Math.random());
-  if (lease.signal.aborted) return;
+  if (lease.signal.aborted) return write({ kind: "lost", task: taskId(task), token });
   const sentMs = now();
   const ends = async (settlement: Parameters<Lease["settle"]>[0]) => {
     const verdict = await lease.settle(settlement);
-    write({ kind: "settled", task: taskId(task), token, verdict, sentMs, receivedMs: now() });
+    const { outcome } = settlement;
+    write({ kind: "settled", task: taskId(task), token, outcome, verdict, sentMs, receivedMs: now() });
   };
   if (dice > 0.95) return await ends({ outcome: "fail", failure: FAILURE });
   if (dice > 0.92) return await ends({ outcome: "release", delayMs: 50 });

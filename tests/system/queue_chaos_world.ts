@@ -1,6 +1,6 @@
 /** What the processes of the chaos and the test that lets it loose agree on. */
 import { createHash } from "node:crypto";
-import type { QueueOptions, TransactionRange, Verdict } from "../../src/stages/queue/port.ts";
+import type { QueueOptions, Settlement, TransactionRange, Verdict } from "../../src/stages/queue/port.ts";
 import { everyClass, OPTIONS } from "../contracts/work_queue_backends.ts";
 
 export const NETWORK = "chaos";
@@ -56,10 +56,13 @@ export type JournalLine =
     readonly kind: "settled";
     readonly task: string;
     readonly token: number;
+    readonly outcome: Settlement["outcome"];
     readonly verdict: Verdict;
     readonly sentMs: number;
     readonly receivedMs: number;
   }
+  /** The lease was lost before anything was settled. */
+  | { readonly kind: "lost"; readonly task: string; readonly token: number }
   | { readonly kind: "office"; readonly token: number; readonly atMs: number }
   /** A block was told as complete before its rows were there. */
   | { readonly kind: "early"; readonly block: number }
