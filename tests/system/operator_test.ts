@@ -10,6 +10,13 @@ import { openChain } from "../embedded/open_chain.ts";
 import { assertExact } from "./exact.ts";
 import { NETWORK, openStore, type Processor, startProcessor, until } from "./stack.ts";
 
+const AUDITS = `
+  SELECT audit.differences AS differences, audit.example AS example, record.node = audit.node AS same_node
+  FROM execution_transaction_audit AS audit FINAL
+  INNER JOIN (SELECT transaction_hash, row_version, node FROM execution_transaction_trace FINAL WHERE block_number = {block:UInt64}) AS record
+    ON record.transaction_hash = audit.transaction_hash AND record.row_version = audit.row_version
+  WHERE audit.meta_network_name = {network:String} AND audit.block_number = {block:UInt64}`;
+
 /** How often the test tries to be faster than the verification of a new block. */
 const TRIES = 8;
 
@@ -64,11 +71,12 @@ Deno.test("rows that vanish before a block is verified are found and made again;
   await using chain = await openChain();
   await using store = await openStore();
   const workload = new Workload({ url: chain.httpUrl, seed: 31 });
-  const nodes = [{ name: "anvil", url: chain.httpUrl, ws: chain.wsUrl }];
+  // Two doors to one chain, so that an audit has another node to ask.
+  const nodes = [{ name: "anvil", url: chain.httpUrl, ws: chain.wsUrl }, { name: "other", url: chain.httpUrl }];
   await using processor = await startProcessor({
     nodes,
     clickhouse: store.section,
-    network: { verify: { delay: "4s" } },
+    network: { verify: { delay: "4s", auditShare: 1 } },
     rest: {
       roles: ["discover", "work", "api"],
       api: { address: "127.0.0.1:0" },
@@ -106,6 +114,14 @@ Deno.test("rows that vanish before a block is verified are found and made again;
   const [made] = await store.query<{ version: string }>(recordOf, victims);
   assert.ok(BigInt(made!.version) > BigInt(lost!.version), "the block was processed again");
   assert.match(processor.log(), /stored rows differ from their record/);
+
+  // Every transaction was traced again on the node that had not traced it, and agrees.
+  const audits = async () =>
+    await store.query<{ differences: string; example: string; same_node: number }>(AUDITS, victims);
+  await until("audits of the block", 60_000, async () => (await audits()).length > 0, processor.log);
+  for (const { differences, example, same_node } of await audits()) {
+    assert.deepEqual([Number(differences), example, same_node], [0, "", 0]);
+  }
 
   // The same by an operator's wish; a block that is complete stays so.
   const queued = await operator.call("POST", `/api/v1/queue/block/all/${blocks}`);
