@@ -16,6 +16,7 @@ import {
 import type { PipelineEvent } from "../../../src/telemetry/events.ts";
 import { subscribe } from "../../../src/telemetry/emit.ts";
 import { migrationTexts } from "../../../tools/write_migrations.ts";
+import { tableReference } from "../../../tools/write_tables.ts";
 import { freshDatabase, type TestDatabase } from "../../embedded/shared_engine.ts";
 import contractSql from "./contract.sql" with { type: "text" };
 
@@ -69,6 +70,12 @@ Deno.test("the migrations' texts are those that the definitions give", async () 
     assert.equal(written, text, `${name}: run tools/write_migrations.ts`);
   }
   assert.equal(migrations.length, migrationTexts().size);
+});
+
+Deno.test("docs/tables.md is what the definitions give", async () => {
+  const squeezed = (text: string) => text.replaceAll(/\s+/g, " ").replaceAll(/-{3,}/g, "---");
+  const written = await Deno.readTextFile(new URL("../../../docs/tables.md", import.meta.url));
+  assert.equal(squeezed(written), squeezed(tableReference()), "run: deno task tables");
 });
 
 Deno.test("applySchema() applies what is pending once, and again does nothing", async () => {
