@@ -31,6 +31,8 @@ const CAUGHT_UP_MS = 10_000;
 const LAG_OBSERVATIONS = 2;
 /** Heads in a row from far below its own after which a node is believed to be there. */
 const FALLEN_OBSERVATIONS = 3;
+/** Returns after which a node counts as several: one may be a poll that was overtaken. */
+const RETURNS = 3;
 
 interface NodeHead {
   number: number;
@@ -38,6 +40,8 @@ interface NodeHead {
   caughtUpSinceMs: number | undefined;
   /** Heads in a row from far below its own. */
   fallen: number;
+  /** Times that it went back to a block that was its head before. */
+  returns: number;
 }
 
 /** The heads of one network. */
@@ -68,6 +72,7 @@ export class HeadBook {
   /** Takes a head of a node; updates the node's lag. @returns what it is, and the head to pass on, if it is one */
   observe(node: PoolNode, facts: HeadFacts, nowMs: number): { readonly result: HeadResult; readonly head?: Head } {
     if (!this.#plausible(node, facts, nowMs) || this.#isLate(node, facts.number)) return { result: "stale" };
+    this.#noteReturn(node, facts);
     node.announce(facts.hash);
     this.#advance(node, facts.number, nowMs);
     if (this.#seen.has(facts.hash)) return { result: "duplicate" };
@@ -103,6 +108,13 @@ export class HeadBook {
     return known.fallen > 0 && known.fallen < FALLEN_OBSERVATIONS;
   }
 
+  /** A node that goes back on its own chain again and again is several nodes behind one address. */
+  #noteReturn(node: PoolNode, { hash, number }: HeadFacts): void {
+    const known = this.#nodes.get(node);
+    if (known === undefined || number >= known.number || !this.#seen.has(hash)) return;
+    if (++known.returns >= RETURNS && node.options.balanced === "auto") node.balanced = true;
+  }
+
   #plausible(node: PoolNode, { number, timestamp }: HeadFacts, nowMs: number): boolean {
     if (timestamp > this.#epochMs() / 1000 + FUTURE_SECONDS) return false;
     const others = [...this.#nodes].filter(([other]) => other !== node).map(([, head]) => head.number);
@@ -117,7 +129,8 @@ export class HeadBook {
   }
 
   #advance(node: PoolNode, number: number, nowMs: number): void {
-    const head = this.#nodes.get(node) ?? { number, lateObservations: 0, caughtUpSinceMs: undefined, fallen: 0 };
+    const head = this.#nodes.get(node) ??
+      { number, lateObservations: 0, caughtUpSinceMs: undefined, fallen: 0, returns: 0 };
     this.#nodes.set(node, head);
     head.number = number;
     node.headNumber = number;

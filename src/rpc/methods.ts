@@ -59,7 +59,7 @@ const TRACE_LIMITS: Readonly<Record<ClientFamily, TraceLimits>> = {
   ethereumjs: { wholeMs: 28_000, firstByteMs: 26_000 },
 };
 
-/** Time limits of a trace on this node. `longer`: a lone transaction ran out of time elsewhere. */
+/** Time limits of a trace on this node. */
 export function traceLimits(family: ClientFamily, node: NodeOptions): TraceLimits {
   const table = TRACE_LIMITS[family];
   const wholeMs = node.timeouts.trace;

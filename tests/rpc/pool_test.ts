@@ -455,6 +455,16 @@ Deno.test("a method that a node does not have is learned and asked elsewhere", a
   assert.equal(pool.nodes()[0]!.classes.read.breaker, "closed");
 });
 
+Deno.test("an address whose head goes back and forth is several nodes", async () => {
+  await using simulation = await simulate({ a: {}, b: {} }, { blockTime: "1s" });
+  const { pool, nodes, clock } = simulation;
+  for (let second = 0; second < 12; second++) {
+    nodes.a!.chain.head = 101 + (second % 2);
+    await clock.advance(1_100);
+  }
+  assert.deepEqual(pool.nodes().map(({ balanced }) => balanced), [true, false]);
+});
+
 Deno.test("a minority on a fork serves only what it announced; without a majority the blocks above wait", async () => {
   using recorder = new Recorder();
   await using simulation = await simulate({ a: {}, b: {}, c: {} }, { blockTime: "1s" });
