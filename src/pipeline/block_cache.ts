@@ -47,6 +47,12 @@ export class BlockCache {
     return reading;
   }
 
+  /** Whether the block is of the chain, or may be: no node has another of its number. */
+  async canonical(blockHash: string, blockNumber: number, ask: ReadAsk): Promise<boolean> {
+    const header = await this.chain.headerByNumber(blockNumber, ask);
+    return header === undefined || header.hash === blockHash;
+  }
+
   /** Forgets a block, so that the next task reads it anew. */
   forget(blockHash: string): void {
     this.#blocks.delete(blockHash);

@@ -7,6 +7,7 @@ import type { Lease } from "../stages/queue/port.ts";
 import type { Sink } from "../stages/sink/port.ts";
 import type { FullBlock, JsonObject } from "../stages/source/chain.ts";
 import type { BlockCache } from "./block_cache.ts";
+import { PRIORITIES } from "./priorities.ts";
 
 /** Gas per blob of EIP-4844. */
 const BLOB_GAS = 131_072n;
@@ -22,7 +23,7 @@ export class TransactionShapeError extends PipelineError {
 export async function storeTransactions(lease: Lease, blocks: BlockCache, sink: Sink): Promise<void> {
   const { task } = lease;
   const { block, receipts } = await blocks.get(task.blockHash, task.blockNumber, {
-    priority: "process",
+    priority: PRIORITIES[task.class],
     withinMs: READ_WITHIN_MS,
     signal: lease.signal,
   });

@@ -8,13 +8,14 @@ import { forkOfBlock } from "../ethereum/forks.ts";
 import { lanes } from "../flow/lanes.ts";
 import type { CallClass, NodePool, Outcome, Priority } from "../rpc/port.ts";
 import { Claims } from "../stages/queue/claims.ts";
-import type { Lease, Task, TaskClass, TaskKind, WorkQueue } from "../stages/queue/port.ts";
+import type { Lease, Task, TaskKind, WorkQueue } from "../stages/queue/port.ts";
 import type { TraceTable } from "../stages/sink/port.ts";
 import { traceReads } from "../stages/trace/method.ts";
 import { emit } from "../telemetry/emit.ts";
-import type { BlockCache, TracedBlock } from "./block_cache.ts";
+import { type BlockCache, BlockOrphanedError, type TracedBlock } from "./block_cache.ts";
 import type { EvidenceStore } from "./evidence.ts";
 import type { Prediction } from "./plan.ts";
+import { PRIORITIES } from "./priorities.ts";
 import { RemoteError } from "./remote_error.ts";
 import { RELEASE_MS, settlementOf, type TaskEnd } from "./settlement.ts";
 import {
@@ -93,15 +94,6 @@ export type TurnOutcome = "accepted" | "drained";
 const READ_WITHIN_MS = 30_000;
 /** How long a trace may wait for a node. */
 const LEASE_WITHIN_MS = 60_000;
-
-const PRIORITIES: Readonly<Record<TaskClass, Priority>> = {
-  reprocess_forwards: "repair",
-  reprocess_backwards: "repair",
-  process_forwards: "process",
-  process_backwards: "backfill",
-  verify_forwards: "verify",
-  verify_backwards: "verify",
-};
 
 /** Runs tasks of all networks until `drain` is aborted, then completes when the last one is settled. */
 export function work(
@@ -240,6 +232,11 @@ class Lane {
       const ends = await Promise.all(jobs);
       const failed = ends.find((results) => results.error !== undefined)?.error ?? error;
       const results = ends.flatMap((results) => results.transactions);
+      if (results.some((result) => !result.stored.published) && await this.#leftChain(lease.task)) {
+        const { blockNumber, blockHash } = lease.task;
+        const orphaned = new BlockOrphanedError(`Cannot trace block ${blockNumber} ${blockHash}: it left the chain`);
+        return { task: lease.task, results: [], error: plainError(orphaned) };
+      }
       return {
         task: lease.task,
         results,
@@ -249,6 +246,16 @@ class Lane {
       };
     });
     return { accepted: accepted.promise, end };
+  }
+
+  /** After a reorg a node may answer an empty successful trace: that is no violation. Unknown counts as not left. */
+  async #leftChain({ blockHash, blockNumber, class: taskClass }: Task): Promise<boolean> {
+    const ask = { priority: PRIORITIES[taskClass], withinMs: READ_WITHIN_MS, signal: this.abort };
+    try {
+      return !await this.network.blocks.canonical(blockHash, blockNumber, ask);
+    } catch {
+      return false;
+    }
   }
 
   /** Nodes that violate the proof about a refused transaction. */
@@ -336,7 +343,7 @@ class Lane {
         nodeLease.report(outcome);
         if (outcome.kind === "ok") network.prediction.learn(gas, outcome.units);
       },
-      violated: (evidence: Evidence) => this.#keepEvidence(evidence),
+      violated: (evidence: Evidence) => this.#keepEvidence(task, evidence),
     });
     return { accepted: running.accepted, results: running.results.then((results) => this.#excused(results)) };
   }
@@ -414,15 +421,22 @@ class Lane {
     };
   }
 
-  #keepEvidence(evidence: Evidence): void {
+  #keepEvidence(task: Task, evidence: Evidence): void {
+    const kept = this.#tellViolation(task, evidence).finally(() => this.settling.delete(kept));
+    this.settling.add(kept);
+  }
+
+  async #tellViolation(task: Task, evidence: Evidence): Promise<void> {
+    if (await this.#leftChain(task)) return;
     const { network, blockNumber, transactionHash, identity, detail, node, client } = evidence;
     emit({ kind: "transaction_violated", network, blockNumber, transactionHash, identity, detail, node, client });
     if (this.process.policy === "off") return;
-    const kept = this.process.evidence.keep(evidence).then(
-      ({ name, bytes }) => emit({ kind: "evidence_kept", network, transactionHash, file: name, bytes }),
-      (error) => emit({ kind: "evidence_failed", network, transactionHash, message: classified(error).message }),
-    ).finally(() => this.settling.delete(kept));
-    this.settling.add(kept);
+    try {
+      const { name, bytes } = await this.process.evidence.keep(evidence);
+      emit({ kind: "evidence_kept", network, transactionHash, file: name, bytes });
+    } catch (error) {
+      emit({ kind: "evidence_failed", network, transactionHash, message: classified(error).message });
+    }
   }
 
   async #settle(lease: Lease, end: TaskEnd, claimedMs: number): Promise<void> {
