@@ -22,8 +22,15 @@ export interface ApiServer extends AsyncDisposable {
 const METHODS = ["GET", "POST"];
 /** What a request id or an idempotency key of a client may look like. */
 const NAME = /^[A-Za-z0-9._:-]{1,128}$/;
-/** Characters of a path that the audit log keeps. */
-const PATH_LENGTH = 200;
+/** Characters of a path, and of a body, that the audit log keeps. */
+const LOGGED_LENGTH = 200;
+
+/** What the audit log is told from inside a route. */
+type Told = {
+  /** Under which the leader answers a request. */
+  key: string;
+  body: string;
+};
 
 /** Serves until disposed of. */
 export function serveApi(options: ApiOptions, networks: readonly OperatedNetwork[]): ApiServer {
@@ -46,7 +53,7 @@ export function apiOf(
   networks: readonly OperatedNetwork[],
   nowMs: () => number,
 ): (request: Request, client: string) => Promise<Response> {
-  const app = new Hono({ strict: true });
+  const app = new Hono<{ Bindings: Told }>({ strict: true });
   const limit = bodyLimit({
     maxSize: options.bodyBytes,
     onError: () => {
@@ -74,11 +81,12 @@ export function apiOf(
     const startedMs = nowMs();
     const given = request.headers.get("x-request-id");
     const requestId = given !== null && NAME.test(given) ? given : crypto.randomUUID();
+    const told: Told = { key: "", body: "" };
     let response: Response;
     try {
       if (!rate.take()) throw new Refusal(429, "Cannot answer now: too many requests");
       admit(request, options.token);
-      response = await app.fetch(request);
+      response = await app.fetch(request, told);
     } catch (error) {
       response = refused(error, requestId);
     }
@@ -88,7 +96,8 @@ export function apiOf(
       kind: "api_request",
       route: routes.find((route) => matches(route, pathname))?.path ?? "unknown",
       method: METHODS.includes(request.method) ? request.method : "other",
-      path: `${pathname}${search}`.slice(0, PATH_LENGTH),
+      path: `${pathname}${search}`.slice(0, LOGGED_LENGTH),
+      ...told,
       client,
       status: response.status,
       seconds: (nowMs() - startedMs) / 1_000,
@@ -120,7 +129,7 @@ function sameText(one: string, other: string): boolean {
 
 async function ran(
   route: Route,
-  context: Context,
+  context: Context<{ Bindings: Told }>,
   options: ApiOptions,
   networks: readonly OperatedNetwork[],
 ) {
@@ -133,6 +142,7 @@ async function ran(
   if (!NAME.test(key)) {
     throw new Refusal(400, "Cannot take Idempotency-Key: expected 1 to 128 letters, digits, dots, dashes, colons");
   }
+  if (route.method === "POST") context.env.key = key;
   const tooLate = Promise.withResolvers<never>();
   const abort = new AbortController();
   const timer = setTimeout(() => {
@@ -157,8 +167,9 @@ function singleValues(params: URLSearchParams): Record<string, string> {
   return Object.fromEntries(params);
 }
 
-async function bodyOf(context: Context): Promise<unknown> {
+async function bodyOf(context: Context<{ Bindings: Told }>): Promise<unknown> {
   const text = await context.req.text();
+  context.env.body = text.slice(0, LOGGED_LENGTH);
   try {
     return JSON.parse(text);
   } catch {

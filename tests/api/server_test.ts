@@ -22,6 +22,10 @@ Deno.test("every request is told with its route, its sender and its id: the audi
   await world.ask("GET", "/api/v1/status/block/12");
   await world.ask("BREW", "/coffee/" + "x".repeat(500), { headers: { "x-request-id": "a\tb" } });
   await world.ask("POST", "/api/v1/resume", { headers: { authorization: "Bearer guess" } });
+  await world.ask("POST", "/api/v1/queue/blocks/all", {
+    headers: { "idempotency-key": "deploy-42" },
+    body: `{"blocks":[${Array.from({ length: 500 }, (_, at) => at).join(",")}]}`,
+  });
   assert.deepEqual(
     listener.asked.map(({ route, method, status, client }) => [route, method, status, client]),
     [
@@ -29,9 +33,12 @@ Deno.test("every request is told with its route, its sender and its id: the audi
       ["/api/v1/status/block/{block_number}", "GET", 404, "127.0.0.1"],
       ["unknown", "other", 404, "127.0.0.1"],
       ["/api/v1/resume", "POST", 401, "127.0.0.1"],
+      ["/api/v1/queue/blocks/{processor}", "POST", 200, "127.0.0.1"],
     ],
   );
-  const [pause, , coffee] = listener.asked;
+  const [pause, status, coffee, , list] = listener.asked;
+  assert.deepEqual([list!.key, list!.body.slice(0, 17), list!.body.length], ["deploy-42", '{"blocks":[0,1,2,', 200]);
+  assert.deepEqual([status!.key, status!.body], ["", ""]);
   assert.deepEqual([pause!.requestId, pause!.path], ["ticket-7", "/api/v1/pause?direction=forwards"]);
   assert.match(coffee!.requestId, /^[0-9a-f-]{36}$/);
   assert.equal(coffee!.path.length, 200);

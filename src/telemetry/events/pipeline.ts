@@ -194,6 +194,10 @@ export type PipelineProcessEvent =
     readonly method: string;
     /** Path and query as they came, cut. */
     readonly path: string;
+    /** The idempotency key of what changes something; empty otherwise. */
+    readonly key: string;
+    /** As it came, cut; empty where there is none. */
+    readonly body: string;
     /** Host that asks. */
     readonly client: string;
     readonly status: number;
