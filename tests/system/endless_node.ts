@@ -38,6 +38,7 @@ export interface EndlessReply {
   structlogs: number;
   /** When its last byte was sent. */
   endedMs: number | undefined;
+  /** By the node, as it took too long, or by its reader. */
   cut: boolean;
 }
 
@@ -152,6 +153,7 @@ export function endlessNode(bytes: number, { words = WORDS, cutAfterMs }: Endles
       },
       cancel() {
         clearTimeout(timer);
+        reply.cut = true;
       },
     }, { highWaterMark: 1 });
   };

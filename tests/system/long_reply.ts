@@ -65,7 +65,7 @@ export async function longReply(structlogs: number, withinMs: number): Promise<L
     return true;
   }, processor.log);
   const [reply] = node.replies;
-  assert.equal(reply!.cut, false, "the node cut its reply");
+  assert.equal(reply!.cut, false, "the reply was cut");
   assert.ok(storedAtEnd < node.structlogs / 2, `${storedAtEnd} of ${node.structlogs} rows were stored at its end`);
   let found: { verdict: string; rows: string }[] = [];
   await until("the record", withinMs, async () => {
