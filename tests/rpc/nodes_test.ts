@@ -1,0 +1,115 @@
+/** What the pool finds out about its nodes. */
+import assert from "node:assert/strict";
+import type { RequestAsk } from "../../src/rpc/port.ts";
+import { Recorder } from "./recorder.ts";
+import { simulate } from "./simulated.ts";
+
+function read(deadlineMs: number, more: Partial<RequestAsk<unknown>> = {}): RequestAsk<unknown> {
+  return { class: "read", decode: (result) => result, priority: "process", deadlineMs, ...more };
+}
+
+Deno.test("a node whose block 0 is not the majority's is of another chain", async () => {
+  using recorder = new Recorder();
+  await using simulation = await simulate({ a: {}, b: {}, c: {} });
+  const { pool, nodes, clock } = simulation;
+  Object.assign(nodes.b!.chain, { fork: 1, forkAt: -1 });
+  pool.reset("b");
+  await clock.advance(1_000);
+  assert.deepEqual(pool.nodes().map(({ condition }) => condition), ["ready", "wrong_chain", "ready"]);
+  const told = recorder.of("rpc_node_condition").filter(({ to }) => to === "wrong_chain");
+  assert.deepEqual(told.map(({ node }) => node), ["b"]);
+  assert.match(told[0]!.reason, /^block 0 is 0x0{7}1.* instead of 0x0{8}/);
+  // It stays out until somebody has looked at it.
+  Object.assign(nodes.b!.chain, { fork: 0 });
+  await clock.advance(600_000);
+  assert.equal(pool.nodes()[1]!.condition, "wrong_chain");
+  pool.reset("b");
+  await clock.advance(1_000);
+  assert.equal(pool.nodes()[1]!.condition, "ready");
+});
+
+Deno.test("a client that is replaced by another one is noticed within ten minutes", async () => {
+  await using simulation = await simulate({ a: {} });
+  const { pool, nodes, clock } = simulation;
+  nodes.a!.chain.clientVersion = "Nethermind/v1.38.0";
+  assert.equal(pool.nodes()[0]!.family, "geth");
+  await clock.advance(601_000);
+  const [node] = pool.nodes();
+  assert.deepEqual([node!.clientVersion, node!.family], ["Nethermind/v1.38.0", "nethermind"]);
+});
+
+Deno.test("a head far above all others is believed when a second node says so", async () => {
+  await using simulation = await simulate({ a: {}, b: {}, c: {} }, { blockTime: "1s" });
+  const { pool, nodes, clock } = simulation;
+  nodes.a!.chain.head = 290;
+  await clock.advance(5_000);
+  assert.deepEqual(pool.nodes().map(({ headNumber, lagBlocks }) => [headNumber, lagBlocks]), [[100, 0], [100, 0], [
+    100,
+    0,
+  ]]);
+  nodes.b!.chain.head = 290;
+  await clock.advance(5_000);
+  assert.deepEqual(pool.nodes().map(({ headNumber }) => headNumber), [290, 290, 100]);
+  assert.equal(pool.nodes()[2]!.condition, "lagging");
+});
+
+Deno.test("state that a node has pruned is learned, asked elsewhere, and forgotten after an hour", async () => {
+  await using simulation = await simulate({ a: { weight: 1_000 }, b: {} });
+  const { pool, nodes, clock } = simulation;
+  nodes.a!.react = ({ method, params }) =>
+    method === "eth_getCode" && Number(params[1]) < 90
+      ? { error: { code: -32000, message: "missing trie node abc (path ) state 0x1 is not available" } }
+      : {};
+  const ask = async (block: number) => {
+    const value = pool.request(
+      "eth_getCode",
+      ["0x", `0x${block.toString(16)}`],
+      read(clock.now() + 30_000, { stateAt: block }),
+    );
+    value.catch(() => {});
+    await clock.advance(3_000);
+    return await value;
+  };
+  assert.ok(await ask(50));
+  assert.ok(await ask(40));
+  assert.equal(nodes.a!.received.get("eth_getCode"), 1);
+  assert.equal(pool.nodes()[0]!.lowestState, 51);
+  assert.equal(pool.nodes()[0]!.classes.read.breaker, "closed");
+  assert.ok(await ask(95));
+  await clock.advance(3_600_000);
+  assert.equal(pool.nodes()[0]!.lowestState, undefined);
+});
+
+Deno.test("allowed and denied methods are kept to", async () => {
+  await using simulation = await simulate({
+    a: { weight: 1_000, methods: { deny: ["eth_getCode"] } },
+    b: { methods: { allow: ["eth_getCode"] } },
+  });
+  const { pool, nodes, clock } = simulation;
+  for (let call = 0; call < 10; call++) {
+    await pool.request("eth_getCode", [], read(clock.now() + 1_000));
+    await pool.request("eth_getBalance", [], read(clock.now() + 1_000));
+  }
+  assert.equal(nodes.a!.received.get("eth_getCode"), undefined);
+  assert.equal(nodes.b!.received.get("eth_getBalance"), undefined);
+  assert.equal(nodes.b!.received.get("eth_getCode"), 10);
+});
+
+Deno.test("a node that is behind the others because of our load is asked for less at once", async () => {
+  await using simulation = await simulate(
+    { a: { limits: { trace: { start: 10 } } }, b: {} },
+    { blockTime: "1s" },
+  );
+  const { pool, nodes, clock } = simulation;
+  const ask = {
+    need: { class: "trace", method: "debug_traceTransaction", not: ["b"] },
+    priority: "head",
+    deadlineMs: 600_000,
+  } as const;
+  const leases = await Promise.all(Array.from({ length: 8 }, () => pool.lease(ask)));
+  assert.equal(pool.nodes()[0]!.classes.trace.limit, 10);
+  nodes.b!.chain.head = 103;
+  await clock.advance(3_000);
+  assert.equal(pool.nodes()[0]!.classes.trace.limit, 7);
+  for (const lease of leases) lease.report({ kind: "cancelled" });
+});
