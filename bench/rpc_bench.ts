@@ -554,5 +554,5 @@ await overhead();
 await speedup();
 await weight();
 await compare();
-// A socket whose peer went away stays open for ever, and would keep this process.
+// viem goes on ranking its nodes for ever, and nothing ends that.
 Deno.exit(0);
