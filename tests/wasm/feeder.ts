@@ -173,7 +173,7 @@ export class Feeder {
     return this;
   }
 
-  end(facts: { gas?: bigint; failed?: boolean } = {}): void {
+  end(facts: { gas?: bigint; failed?: boolean; error?: string; structLogs?: boolean } = {}): void {
     this.#meaning.endTransaction({ structLogs: true, offset: 0, bytes: 0, failed: false, ...facts });
   }
 
