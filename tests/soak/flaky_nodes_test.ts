@@ -23,6 +23,6 @@ Deno.test("soak: ten minutes of random faults leave every row and flat memory", 
 });
 
 Deno.test("soak: an outage of two minutes is told at once and then each minute", async () => {
-  const { lines } = await runOutage(125_000);
-  assert.ok(lines.length === 3 || lines.length === 4, lines.join("\n"));
+  const { lines, due } = await runOutage(125_000);
+  assert.ok(lines.length >= 3 && lines.length <= due, lines.join("\n"));
 });

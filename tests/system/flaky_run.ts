@@ -23,6 +23,14 @@ export interface RunFigures {
   readonly residentBytes: readonly number[];
 }
 
+/** What an outage looked like. */
+export interface OutageFigures {
+  /** Lines of the log that tell it. */
+  readonly lines: readonly string[];
+  /** How many lines are due: one, and one for each minute. */
+  readonly due: number;
+}
+
 /** Moods change at random for `forMs` while the workload is mined; then every row must be there, and nothing else. */
 export async function runFlaky(seed: number, forMs: number): Promise<RunFigures> {
   await using chain = await openChain();
@@ -67,7 +75,7 @@ export async function runFlaky(seed: number, forMs: number): Promise<RunFigures>
 }
 
 /** All doors refuse in the middle of the work for `forMs`: no attempt is used, nothing is claimed, nothing is lost. */
-export async function runOutage(forMs: number): Promise<{ readonly lines: readonly string[] }> {
+export async function runOutage(forMs: number): Promise<OutageFigures> {
   await using chain = await openChain();
   await using store = await openStore();
   await using stack = new AsyncDisposableStack();
@@ -79,6 +87,7 @@ export async function runOutage(forMs: number): Promise<{ readonly lines: readon
   await using processor = await startProcessor(configOf(doors, store, address));
   await until("some blocks", PATIENCE_MS, async () => await completeBlocks(store) >= 2, processor.log);
 
+  const stoppedMs = performance.now();
   for (const door of doors) door.stop();
   await until("the outage", PATIENCE_MS, async () => !await isReady(address), processor.log);
   await until(
@@ -96,6 +105,7 @@ export async function runOutage(forMs: number): Promise<{ readonly lines: readon
   assert.equal(sum(await metricsOf(address), "work_tasks_claimed_total"), claimed, processor.log());
 
   for (const door of doors) door.start();
+  const due = 1 + Math.floor((performance.now() - stoppedMs) / 60_000);
   await until("every block", PATIENCE_MS, async () => await completeBlocks(store) === WORKLOAD_BLOCKS, processor.log);
   const text = await metricsOf(address);
   assert.equal(sum(text, "queue_retries_total"), 0, `an attempt was used\n${processor.log()}`);
@@ -103,7 +113,7 @@ export async function runOutage(forMs: number): Promise<{ readonly lines: readon
   assert.ok(await isReady(address));
   assert.ok(await assertExact(store, chain.httpUrl, 1, WORKLOAD_BLOCKS) > 0);
   assert.equal(await processor.end("SIGTERM"), 0, processor.log());
-  return { lines: processor.log().split("\n").filter((line) => line.includes("no node for class trace")) };
+  return { due, lines: processor.log().split("\n").filter((line) => line.includes("no node for class trace")) };
 }
 
 function configOf(doors: readonly Door[], store: Store, address: string) {
