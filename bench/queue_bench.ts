@@ -1,0 +1,155 @@
+/**
+ * The queue against BullMQ on the same Redis in the same run, taking turns: enqueue, drain with a handler that does
+ * nothing, memory per waiting task, and latency to an idle lane. Then what failures cost: a process that is killed while
+ * it holds a task, and a Redis that was away. Figures are lines `name<TAB>value<TAB>unit`; progress goes to stderr.
+ */
+import { RedisServer } from "../tests/stages/queue/with_redis.ts";
+import { BENCH_OPTIONS, drain, elected, enqueue, enqueueBlock, latency, openQueue } from "./queue_way.ts";
+
+const BULLMQ = ["bullmq@6.7.0", "ioredis@6.0.0"];
+const TASKS = 20_000;
+const BATCH = 250;
+const CONCURRENCY = 64;
+const SAMPLES = 200;
+const ROUNDS = 5;
+const KILLS = 3;
+const OUTAGES = 5;
+/** A shorter lease than the default, so that the bench does not wait for minutes. */
+const RECOVERY = { ...BENCH_OPTIONS, leaseMs: 3_000, heartbeatMs: 1_000, reclaimMs: 500 };
+
+interface Round {
+  readonly enqueueMs: number;
+  readonly drainMs: number;
+  readonly bytes: number;
+  readonly latencyMs: number;
+}
+
+const encoder = new TextEncoder();
+
+function say(line: string): void {
+  Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+}
+
+function figure(name: string, value: number | string, unit: string): void {
+  Deno.stdout.writeSync(encoder.encode(`${name}\t${value}\t${unit}\n`));
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+async function output(program: string, args: readonly string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, { args: [...args], stdin: "null" }).output();
+  if (!success) throw new Error(`Cannot run ${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
+
+async function usedBytes(redis: RedisServer): Promise<number> {
+  return Number(/used_memory:(\d+)/.exec(await redis.inspect.info("memory"))![1]);
+}
+
+/** Memory that `fill` takes per task. */
+async function bytesOf(redis: RedisServer, fill: () => Promise<number>): Promise<{ ms: number; bytes: number }> {
+  await redis.inspect.flushall();
+  const before = await usedBytes(redis);
+  const ms = await fill();
+  return { ms, bytes: (await usedBytes(redis) - before) / TASKS };
+}
+
+async function ours(redis: RedisServer): Promise<Round> {
+  await using opened = await openQueue(redis.url);
+  const { queue } = opened;
+  const { ms, bytes } = await bytesOf(redis, () => enqueue(queue, TASKS, BATCH));
+  const drainMs = await drain(queue, TASKS, CONCURRENCY);
+  return { enqueueMs: ms, bytes, drainMs, latencyMs: median(await latency(queue, SAMPLES)) };
+}
+
+async function theirs(redis: RedisServer, directory: string): Promise<Round> {
+  const script = new URL("./queue_bullmq.mjs", import.meta.url).pathname;
+  const step = async <T>(name: string, tasks: number): Promise<T> =>
+    JSON.parse(
+      await output("node", [script, directory, ...[redis.port, name, tasks, BATCH, CONCURRENCY].map(String)]),
+    ) as T;
+  const { ms, bytes } = await bytesOf(redis, () => step<number>("enqueue", TASKS));
+  const drainMs = await step<number>("drain", TASKS);
+  return { enqueueMs: ms, bytes, drainMs, latencyMs: median(await step<number[]>("latency", SAMPLES)) };
+}
+
+/** From a kill -9 of the owner until another process has its task. */
+async function recovery(redis: RedisServer): Promise<number> {
+  await redis.inspect.flushall();
+  await using opened = await openQueue(redis.url, RECOVERY);
+  const { queue } = opened;
+  const victim = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-check", "--allow-all", new URL("./queue_victim.ts", import.meta.url).pathname],
+      ...[redis.url, JSON.stringify(RECOVERY)],
+    ],
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  await enqueueBlock(queue, await elected(queue), 1, 1);
+  for await (const _claimed of victim.stdout) {
+    victim.kill("SIGKILL");
+    break;
+  }
+  const began = performance.now();
+  await victim.status;
+  while (true) {
+    const [lease] = await queue.fetch(1);
+    if (lease !== undefined) {
+      const ms = performance.now() - began;
+      await lease.settle({ outcome: "done" });
+      return ms;
+    }
+    await queue.idle(new AbortController().signal);
+  }
+}
+
+/** From the return of Redis until a call that waited for it is answered. */
+async function resumption(redis: RedisServer): Promise<number> {
+  await using opened = await openQueue(redis.url);
+  await redis.down();
+  const call = opened.queue.stats();
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await redis.up();
+  const began = performance.now();
+  await call;
+  return performance.now() - began;
+}
+
+const directory = await Deno.makeTempDir({ prefix: "bullmq-" });
+const redis = await RedisServer.start(["--appendonly", "yes", "--appendfsync", "everysec"]);
+try {
+  await output("npm", ["install", "--omit=optional", "--no-audit", "--no-fund", "--prefix", directory, ...BULLMQ]);
+  const rounds: { ours: Round; theirs: Round }[] = [];
+  for (let round = 0; round <= ROUNDS; round++) {
+    const measured = { ours: await ours(redis), theirs: await theirs(redis, directory) };
+    if (round === 0) continue; // both warm up
+    rounds.push(measured);
+    const shown = (side: Round) =>
+      `enqueue ${Math.round(TASKS / side.enqueueMs)} k/s, drain ${(TASKS / side.drainMs).toFixed(1)} k/s, ` +
+      `${Math.round(side.bytes)} bytes, p50 ${side.latencyMs.toFixed(2)} ms`;
+    say(`round ${round} of ${ROUNDS}: ${shown(measured.ours)}; BullMQ ${shown(measured.theirs)}`);
+  }
+  const typical = (side: "ours" | "theirs", name: keyof Round) => median(rounds.map((round) => round[side][name]));
+  const ratio = (name: keyof Round) => median(rounds.map(({ ours, theirs }) => theirs[name] / ours[name]));
+  figure("queue_enqueue_per_second", Math.round(1_000 * TASKS / typical("ours", "enqueueMs")), "tasks/s");
+  figure("queue_drain_per_second", Math.round(1_000 * TASKS / typical("ours", "drainMs")), "tasks/s");
+  figure("queue_bytes_per_task", Math.round(typical("ours", "bytes")), "bytes");
+  figure("queue_latency_p50_ms", typical("ours", "latencyMs").toFixed(2), "ms");
+  figure("queue_enqueue_vs_bullmq", ratio("enqueueMs").toFixed(2), "ratio");
+  figure("queue_drain_vs_bullmq", ratio("drainMs").toFixed(2), "ratio");
+  figure("queue_memory_vs_bullmq", (1 / ratio("bytes")).toFixed(2), "ratio");
+  figure("queue_latency_vs_bullmq", (1 / ratio("latencyMs")).toFixed(2), "ratio");
+  const recoveries: number[] = [];
+  for (let kill = 0; kill < KILLS; kill++) recoveries.push(await recovery(redis));
+  figure("queue_recovery_ms", Math.round(Math.max(...recoveries)), "ms");
+  figure("queue_recovery_bound_ms", RECOVERY.leaseMs + RECOVERY.reclaimMs, "ms");
+  const resumptions: number[] = [];
+  for (let outage = 0; outage < OUTAGES; outage++) resumptions.push(await resumption(redis));
+  figure("queue_resume_ms", Math.round(Math.max(...resumptions)), "ms");
+} finally {
+  await redis.stop();
+  await Deno.remove(directory, { recursive: true });
+}
