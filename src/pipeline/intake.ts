@@ -211,6 +211,18 @@ export class Intake {
     }
   }
 
+  /** Has a finished block verified whose verification was lost; one that is planned, done or dead-lettered is skipped. */
+  async verify({ blockNumber, blockHash, transactions }: LedgerBlock): Promise<EnqueueReceipt> {
+    return await this.#network.queue.enqueue({
+      kind: "verify",
+      class: `verify_${this.#direction}`,
+      blockNumber,
+      blockHash,
+      total: transactions,
+      ranges: wholeBlock(transactions),
+    }, this.#office);
+  }
+
   /** The canonical headers of `numbers`, in order, up to the first that no node has. */
   async headers(numbers: readonly number[], signal: AbortSignal): Promise<BlockHeader[]> {
     const { pool, chain } = this.#network;

@@ -88,11 +88,17 @@ function finished(
   nowMs: number,
 ): LedgerRow | undefined {
   const stored = row.processor === "transaction_structlog_agg" ? records?.aggregateRows : records?.structlogRows;
-  return advanced(row, completion.state, {
+  const facts = {
     expectedRows: stored ?? (completion.kind === "simple" ? completion.total : 0),
     violated: records?.violated ?? 0,
     dead: completion.state === "stuck" ? completion.total - (records?.transactions ?? 0) + (records?.violated ?? 0) : 0,
-  }, nowMs);
+  };
+  const told = row.state === completion.state && row.expectedRows === facts.expectedRows &&
+    row.violated === facts.violated && row.dead === facts.dead;
+  if (told) return undefined;
+  // A block without transactions has nothing to be verified.
+  const verified = completion.total === 0 ? { verifiedMs: nowMs } : {};
+  return advanced(row, completion.state, { ...facts, ...verified }, nowMs);
 }
 
 /** Groups whose numbers lie close together: each is one look-up by range. */

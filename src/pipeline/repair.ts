@@ -5,7 +5,7 @@
 import { merge, type Observable } from "rxjs";
 import { abortable } from "../flow/abortable.ts";
 import { pause } from "../flow/pause.ts";
-import type { Direction, LedgerRow } from "../stages/gate/ledger.ts";
+import type { Direction, LedgerBounds, LedgerRow } from "../stages/gate/ledger.ts";
 import type { Office, PendingRequest, QueueStats } from "../stages/queue/port.ts";
 import { emit } from "../telemetry/emit.ts";
 import { blocksOf, Intake, type IntakeNetwork, type Processors } from "./intake.ts";
@@ -102,10 +102,10 @@ export class Repair {
     this.#now = now;
   }
 
-  /** Missing numbers and open blocks that stand still. @returns blocks enqueued. */
+  /** Missing numbers, open blocks that stand still, and verification that was lost. @returns blocks enqueued. */
   async scan(signal: AbortSignal): Promise<number> {
     const missing = this.#network.repair.scans === this.#direction ? await this.#missing(signal) : 0;
-    return missing + await this.#stale(signal);
+    return missing + await this.#stale(signal) + await this.#unverified(signal);
   }
 
   /**
@@ -176,9 +176,7 @@ export class Repair {
     const { ledger, name, processors, repair } = this.#network;
     const bounds = await ledger.bounds();
     if (bounds === undefined) return 0;
-    const from = repair.lookBack === undefined
-      ? bounds.lowest
-      : Math.max(bounds.lowest, bounds.highest - repair.lookBack + 1);
+    const from = this.#from(bounds);
     const lacking = new Map<number, Set<string>>();
     for (const processor of Object.values(processors).flat()) {
       for (const number of await ledger.missing(processor, from, bounds.highest, repair.batch)) {
@@ -215,6 +213,28 @@ export class Repair {
     }
     if (blocks > 0) emit({ kind: "gap_repaired", network: name, blocks, reason: "stale" });
     return blocks;
+  }
+
+  /** A queue that forgot the planned verification of finished blocks is told again. */
+  async #unverified(signal: AbortSignal): Promise<number> {
+    const { ledger, name, repair, verifyDelayMs } = this.#network;
+    const bounds = verifyDelayMs === undefined ? undefined : await ledger.bounds();
+    if (verifyDelayMs === undefined || bounds === undefined) return 0;
+    const beforeMs = this.#now() - verifyDelayMs - repair.staleMs;
+    let blocks = 0;
+    const rows = await ledger.unverified(this.#direction, this.#from(bounds), beforeMs, repair.batch);
+    for (const block of blocksOf(rows)) {
+      if (signal.aborted) break;
+      if ((await this.#intake.verify(block)).enqueued > 0) blocks++;
+    }
+    if (blocks > 0) emit({ kind: "gap_repaired", network: name, blocks, reason: "unverified" });
+    return blocks;
+  }
+
+  /** Lowest number that is looked at. */
+  #from({ lowest, highest }: LedgerBounds): number {
+    const { lookBack } = this.#network.repair;
+    return lookBack === undefined ? lowest : Math.max(lowest, highest - lookBack + 1);
   }
 
   /** Looks at the progress of the lowest open blocks. */

@@ -106,7 +106,7 @@ async function currentRows(network: VerifyNetwork, { blockNumber, blockHash }: T
   );
 }
 
-/** Says in the ledger that these rows were verified, where nothing has happened to them meanwhile. */
+/** Says in the ledger that these rows were verified. @throws {NotVerifiableYetError} something happened to them. */
 async function tellLedger(
   network: VerifyNetwork,
   task: Task,
@@ -115,9 +115,12 @@ async function tellLedger(
 ): Promise<void> {
   const versions = new Map(verified.map((row) => [row.processor, row.version]));
   const nowMs = Date.now();
-  const unchanged = (await currentRows(network, task)).filter((row) => versions.get(row.processor) === row.version);
+  const current = await currentRows(network, task);
+  if (current.some((row) => versions.get(row.processor) !== row.version)) {
+    throw new NotVerifiableYetError(task, "it has changed meanwhile", network.leaseMs);
+  }
   await network.ledger.write(
-    unchanged.flatMap((row) =>
+    current.flatMap((row) =>
       advanced(row, row.state, { verifiedMs: nowMs, storedRows: storedRows(row.processor) }, nowMs) ?? []
     ),
   );

@@ -128,6 +128,26 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
     assert.deepEqual(numbersOf(await ledger.open("backwards", -1, 10)), [6]);
   });
 
+  test("unverified() names finished blocks that nobody has verified", async (ledger) => {
+    const finished = (number: number, changes: Partial<LedgerRow> = {}) =>
+      row(number, { state: "complete", completedMs: ACCEPTED_MS, ...changes });
+    await ledger.write([
+      row(1),
+      finished(2),
+      finished(3, { verifiedMs: ACCEPTED_MS + 1 }),
+      finished(4, { state: "stuck" }),
+      finished(5, { transactions: 0 }),
+      finished(6, { completedMs: ACCEPTED_MS + 10 }),
+      finished(7, { state: "orphaned" }),
+      finished(8, { direction: "backwards" }),
+      finished(9),
+    ]);
+    assert.deepEqual(numbersOf(await ledger.unverified("forwards", 0, ACCEPTED_MS + 10, 10)), [2, 4, 9]);
+    assert.deepEqual(numbersOf(await ledger.unverified("forwards", 3, ACCEPTED_MS + 11, 2)), [4, 6]);
+    assert.deepEqual(numbersOf(await ledger.unverified("backwards", 0, ACCEPTED_MS + 1, 10)), [8]);
+    assert.deepEqual(numbersOf(await ledger.unverified("forwards", 0, ACCEPTED_MS, 10)), []);
+  });
+
   test("missing() names the holes of one processor, lowest first, ends included, no more than asked for", async (ledger) => {
     await ledger.write([
       row(2),

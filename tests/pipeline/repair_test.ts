@@ -120,6 +120,24 @@ Deno.test("scan() leaves a block alone that is finished while it is looked at", 
   assert.equal((await world.queue.stats()).classes.reprocess_forwards.waiting, 0);
 });
 
+Deno.test("scan() has finished blocks verified whose verification the queue forgot, and no others", async () => {
+  const { world } = await repaired({ verifyDelayMs: 1_000 });
+  await using _world = world;
+  await using again = new World(world.chain, { startBlock: 1, verifyDelayMs: 1_000 });
+  await again.ledger.write(await world.live());
+  const later = Date.now() + HOUR_MS;
+  const repair = new Repair(again.network, "forwards", await again.office("forwards"), () => later);
+  assert.equal(await repair.scan(SIGNAL), 20);
+  assert.equal(await repair.scan(SIGNAL), 0, "planned now");
+  const failure = { code: "made_up", message: "never" };
+  const tasks = await again.work(({ blockNumber }) =>
+    blockNumber === 5 ? { outcome: "dead", failure } : { outcome: "done" }
+  );
+  assert.deepEqual([...new Set(tasks.map((task) => task.class))], ["verify_forwards"]);
+  assert.equal(await repair.scan(SIGNAL), 0, "a dead letter stays one");
+  assert.deepEqual(again.seen("gap_repaired").map((event) => [event.reason, event.blocks]), [["unverified", 20]]);
+});
+
 Deno.test("reconcile() gives the queue back what it lost, when the block has stood still for long enough", async () => {
   const { world, leader, clock, repair } = await repaired();
   await using _world = world;

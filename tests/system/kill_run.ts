@@ -103,10 +103,12 @@ export async function killRun(durationMs: number, seed: number): Promise<void> {
       const head = await headOf(url);
       const logs = () => `${JSON.stringify(killed)}\n${processors.map((processor) => processor.log()).join("\n---\n")}`;
       await until("every block", SETTLE_MS, async () => await completeBlocks(store, 1, head) === head, logs);
+      let certificate = "";
       await until("a clean certificate", SETTLE_MS, async () => {
-        const { code } = await runMain(processors[0]!.file, ["verify", "--from", "1", "--to", String(head)]);
+        const { code, output } = await runMain(processors[0]!.file, ["verify", "--from", "1", "--to", String(head)]);
+        certificate = output;
         return code === 0;
-      }, logs);
+      }, () => `${certificate}\n${logs()}`);
       await assertExact(store, url, 1, head);
       for (const processor of processors) assert.equal(await processor.end("SIGTERM"), 0, processor.log());
     } finally {

@@ -76,6 +76,12 @@ export interface Ledger {
    * @param after Numbers above it. @param upTo Numbers up to it; absent: all.
    */
   open(direction: Direction, after: number, max: number, upTo?: number): Promise<readonly LedgerRow[]>;
+  /**
+   * Complete and stuck blocks of a direction with transactions that nobody has verified, lowest number first.
+   *
+   * @param from Lowest number. @param finishedBeforeMs Finished before this time, milliseconds since the epoch.
+   */
+  unverified(direction: Direction, from: number, finishedBeforeMs: number, max: number): Promise<readonly LedgerRow[]>;
   /** Numbers in [from, to] for which `processor` has no block that is not orphaned; lowest first. */
   missing(processor: string, from: number, to: number, max: number): Promise<readonly number[]>;
   /** Runs of equal state in [from, to], gaps included. */

@@ -18,6 +18,7 @@ import orphanedSql from "./sql/ledger_orphaned.sql" with { type: "text" };
 import rangesSql from "./sql/ledger_ranges.sql" with { type: "text" };
 import recordsSql from "./sql/ledger_records.sql" with { type: "text" };
 import runStartSql from "./sql/ledger_run_start.sql" with { type: "text" };
+import unverifiedSql from "./sql/ledger_unverified.sql" with { type: "text" };
 
 /** A SELECT with bound parameters. */
 export type Query = <T>(sql: string, params: Readonly<Record<string, unknown>>) => Promise<T[]>;
@@ -78,6 +79,16 @@ export class ClickHouseLedger implements Ledger {
     upTo: number = Number.MAX_SAFE_INTEGER,
   ): Promise<readonly LedgerRow[]> {
     return (await this.#ask<StoredRow>(openSql, { direction, after, upTo, max })).map(ledgerRow);
+  }
+
+  async unverified(
+    direction: Direction,
+    from: number,
+    finishedBeforeMs: number,
+    max: number,
+  ): Promise<readonly LedgerRow[]> {
+    const params = { direction, from, before: Math.floor(finishedBeforeMs), max };
+    return (await this.#ask<StoredRow>(unverifiedSql, params)).map(ledgerRow);
   }
 
   async missing(processor: string, from: number, to: number, max: number): Promise<readonly number[]> {

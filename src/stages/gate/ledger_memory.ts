@@ -51,6 +51,19 @@ export class MemoryLedger implements Ledger {
     return Promise.resolve(rows.slice(0, max));
   }
 
+  unverified(
+    direction: Direction,
+    from: number,
+    finishedBeforeMs: number,
+    max: number,
+  ): Promise<readonly LedgerRow[]> {
+    const rows = this.#sorted().filter((row) =>
+      (row.state === "complete" || row.state === "stuck") && row.direction === direction && row.blockNumber >= from &&
+      row.transactions > 0 && row.verifiedMs === undefined && (row.completedMs ?? Infinity) < finishedBeforeMs
+    );
+    return Promise.resolve(rows.slice(0, max));
+  }
+
   missing(processor: string, from: number, to: number, max: number): Promise<readonly number[]> {
     const present = this.#present(processor);
     const numbers: number[] = [];

@@ -74,7 +74,7 @@ export type PipelineProcessEvent =
     readonly kind: "gap_repaired";
     readonly network: string;
     readonly blocks: number;
-    readonly reason: "missing" | "stale";
+    readonly reason: "missing" | "stale" | "unverified";
   }
   | {
     readonly kind: "request_answered";
