@@ -159,7 +159,7 @@ export class Chooser {
   }
 
   #weight(node: PoolNode, callClass: CallClass, nowMs: number): number {
-    return node.classes[callClass].weight(nowMs, node.options.weight, this.#medianWork(callClass));
+    return node.classes[callClass].weight(nowMs, node.options.weight, () => this.#medianWork(callClass));
   }
 
   #medianWork(callClass: CallClass): number {

@@ -91,9 +91,9 @@ export class NodeClass {
   }
 
   /** Weight for the choice, held for a while and moved in steps so that noise moves no block. */
-  weight(nowMs: number, configured: number, othersMedian: number): number {
+  weight(nowMs: number, configured: number, othersMedian: () => number): number {
     if (nowMs - this.#weight.atMs < WEIGHT_HOLD_MS) return this.#weight.value;
-    const raw = (this.workPerSecond ?? othersMedian) * this.reliability.share(nowMs) ** 2 * configured;
+    const raw = (this.workPerSecond ?? othersMedian()) * this.reliability.share(nowMs) ** 2 * configured;
     const value = WEIGHT_STEP ** Math.round(Math.log(Math.max(raw, 1e-9)) / Math.log(WEIGHT_STEP));
     this.#weight = { value, atMs: nowMs };
     return value;
