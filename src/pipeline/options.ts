@@ -83,9 +83,13 @@ export function sinkOptions(config: Config, isolates: number): SinkOptions {
   };
 }
 
-/** Settings that every request carries unless the configuration says otherwise. */
-const CLICKHOUSE_SETTINGS = {
+/**
+ * Settings that every request carries unless the configuration says otherwise. Without `optimize_on_insert` a block is
+ * sorted and not collapsed: that is for the merges and for FINAL to do, which have to anyway.
+ */
+export const CLICKHOUSE_SETTINGS = {
   async_insert: 0,
+  optimize_on_insert: 0,
   input_format_skip_unknown_fields: 0,
   output_format_json_quote_64bit_integers: 1,
 } as const;

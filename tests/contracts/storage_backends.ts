@@ -1,4 +1,5 @@
 /** The backends of storage as the contract sees them. */
+import { CLICKHOUSE_SETTINGS } from "../../src/pipeline/options.ts";
 import { ByteReader } from "../../src/stages/encode/bytes.ts";
 import { decodeBlocks } from "../../src/stages/encode/native.ts";
 import { type ClickHouseStorage, openClickHouse } from "../../src/stages/sink/clickhouse.ts";
@@ -27,12 +28,7 @@ export interface Address {
 
 /** Our adapter on a server. */
 export function clickHouseAt({ url, database, user, password }: Address, requestTimeoutMs = 30_000): ClickHouseStorage {
-  const settings = {
-    async_insert: 0,
-    input_format_skip_unknown_fields: 0,
-    output_format_json_quote_64bit_integers: 1,
-  };
-  return openClickHouse({ url, database, user, password, requestTimeoutMs, settings });
+  return openClickHouse({ url, database, user, password, requestTimeoutMs, settings: CLICKHOUSE_SETTINGS });
 }
 
 /** Every row that a query gives, as Native. */

@@ -97,6 +97,16 @@ export function storageContract(name: string, open: () => Promise<OpenStorage>):
     assert.deepEqual(await indexes(open, attemptKey(0, 7)), [0, 1, 2]);
   });
 
+  guarantee("shows the newest of rows of one key that came in one block", async (open) => {
+    const block = BLOCK + 7;
+    const rows = [3, 1, 2].map((version) =>
+      recordRow(attemptKey(0, version, block), { verdict: `version ${version}` })
+    );
+    await open.storage.insert(executionTransactionTraceTable.encode(rows), SIGNAL);
+    const found = (await open.visible(executionTransactionTraceTable.name)).map((row) => row.verdict);
+    assert.deepEqual(found, ["version 3"]);
+  });
+
   guarantee("shows the rows of the larger version, whichever comes last", async (open) => {
     await open.storage.insert(structlogs(attemptKey(0, 7), 2, 70), SIGNAL);
     await open.storage.insert(structlogs(attemptKey(0, 8), 2, 80), SIGNAL);
