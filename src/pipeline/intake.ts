@@ -129,6 +129,7 @@ export class Intake {
       }
     }
     await ledger.write(rows);
+    for (const header of headers) this.#network.prediction.accepted(header.hash, header.gasUsed);
     for (const block of blocks) {
       await this.enqueue(block, taskClass, signal, processors);
       emit({

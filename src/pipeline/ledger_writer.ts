@@ -6,6 +6,7 @@ import { advanced, type BlockRecords, type Ledger, type LedgerRow } from "../sta
 import type { Completion, WorkQueue } from "../stages/queue/port.ts";
 import { emit } from "../telemetry/emit.ts";
 import type { Processors } from "./intake.ts";
+import type { Prediction } from "./plan.ts";
 import { tellUnlessFatal } from "./tell_failure.ts";
 
 /** What it needs of a network. */
@@ -14,6 +15,7 @@ export interface LedgerWriterNetwork {
   readonly queue: WorkQueue;
   readonly ledger: Ledger;
   readonly processors: Processors;
+  readonly prediction: Prediction;
 }
 
 const MAX_COMPLETIONS = 100;
@@ -66,6 +68,7 @@ async function record(network: LedgerWriterNetwork, completions: readonly Comple
     }
   }
   await ledger.write(done.flatMap(({ rows }) => rows));
+  for (const { blockHash, structlogRows } of found.values()) network.prediction.stored(blockHash, structlogRows);
   for (const { completion, rows } of done) {
     const [row] = rows;
     if (row === undefined) continue;

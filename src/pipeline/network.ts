@@ -107,7 +107,7 @@ export class Network implements AsyncDisposable {
       }),
     );
     return merge(
-      writeLedger({ name: this.name, queue: this.queue, ledger: this.ledger, processors: network.processors }),
+      writeLedger(network),
       leaders,
       this.#watchQueue(),
     ).pipe(ignoreElements());

@@ -6,13 +6,30 @@ const STRUCTLOGS_PER_GAS = 0.02;
 /** Weight of a new block in the running mean. */
 const LEARNING_RATE = 0.1;
 
+/** Accepted blocks whose gas is remembered until they are stored. */
+const MAX_ACCEPTED = 1_024;
+
 /** Predicts structlogs from gas, and learns from the blocks that were processed. One per network. */
 export class Prediction {
   #perGas = STRUCTLOGS_PER_GAS;
+  readonly #accepted = new Map<string, number>();
 
   /** Structlogs that `gas` is expected to make; at least 1. */
   structlogs(gas: number): number {
     return Math.max(1, Math.round(gas * this.#perGas));
+  }
+
+  /** A block of `gas` was accepted here; who works on it may be another process. */
+  accepted(blockHash: string, gas: number): void {
+    this.#accepted.set(blockHash, gas);
+    if (this.#accepted.size > MAX_ACCEPTED) this.#accepted.delete(this.#accepted.keys().next().value!);
+  }
+
+  /** A block was stored with this many structlogs, as its records say. */
+  stored(blockHash: string, structlogs: number): void {
+    const gas = this.#accepted.get(blockHash);
+    this.#accepted.delete(blockHash);
+    if (gas !== undefined && structlogs > 0) this.learn(gas, structlogs);
   }
 
   /** What a task of `gas` really was. */

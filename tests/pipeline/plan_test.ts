@@ -40,3 +40,19 @@ Deno.test("Prediction learns what a gas is worth", () => {
   assert.ok(Math.abs(prediction.structlogs(1_000) - 500) <= 1);
   assert.equal(prediction.structlogs(0), 1);
 });
+
+Deno.test("Prediction learns from blocks that others have worked on, once each, and remembers a bounded number", () => {
+  const prediction = new Prediction();
+  const before = prediction.structlogs(1e6);
+  prediction.stored("0x1", 1e6);
+  assert.equal(prediction.structlogs(1e6), before, "a block that was accepted elsewhere");
+  prediction.accepted("0x1", 1e6);
+  prediction.stored("0x1", 1e6);
+  const after = prediction.structlogs(1e6);
+  assert.ok(after > before);
+  prediction.stored("0x1", 1e6);
+  assert.equal(prediction.structlogs(1e6), after);
+  for (let block = 0; block <= 1_024; block++) prediction.accepted(`0x${block}`, 1);
+  prediction.stored("0x0", 1e6);
+  assert.equal(prediction.structlogs(1e6), after);
+});
