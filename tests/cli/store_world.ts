@@ -21,7 +21,7 @@ export async function storeWorld(): Promise<StoreWorld> {
   - name: testnet
     chainId: 1
     nodes:
-      - { name: a, url: "http://127.0.0.1:1" }
+      - { name: a, url: "http://127.0.0.1:8545" }
 clickhouse:
   url: "${database.url}"
   database: "${database.database}"
