@@ -3,6 +3,7 @@
  * for all lanes that wait, never for more than those, and in turn over the networks, so that a busy network cannot
  * starve another and an idle one costs nothing.
  */
+import { setImmediate } from "node:timers/promises";
 import type { Lease, WorkQueue } from "./port.ts";
 
 /** How often a network that had no capacity is looked at again. */
@@ -70,6 +71,7 @@ export class Claims {
     try {
       while (this.#waiting.length > 0) {
         this.#wake = new AbortController();
+        await setImmediate(); // lanes that are free in one turn of the event loop claim together
         if (await this.#serve()) continue;
         if (this.#waiting.length === 0) return;
         await this.#idle(this.#wake.signal);

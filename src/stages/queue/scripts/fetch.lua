@@ -45,8 +45,11 @@ end
 local rate_bound = left < free
 
 local last_token = nil
+local tokens, states = {}, {}
 local function deliver(class, entry, task, times)
-  if call('HGET', P .. 'b:' .. task.block, 'state') == 'orphaned' then
+  local block_state = states[task.block] or call('HGET', P .. 'b:' .. task.block, 'state') or ''
+  states[task.block] = block_state
+  if block_state == 'orphaned' then
     remove(class, entry, task.id)
     count('orphaned', 1)
     return false
@@ -61,7 +64,8 @@ local function deliver(class, entry, task, times)
   task.recoveries = task.recoveries + times - 1
   task.deliveries = task.deliveries + times - 1
   local token = whole(last_token)
-  call('HSET', P .. 'tok', task.id, token)
+  tokens[#tokens + 1] = task.id
+  tokens[#tokens + 1] = token
   for _, value in ipairs({ class, entry, token, pack_task(task) }) do found[#found + 1] = value end
   left = left - 1
   allow[class] = allow[class] - 1
@@ -153,6 +157,7 @@ while left > 0 and #open > 0 and rounds < 20 do
 end
 
 if last_token then call('SET', P .. 'fence:task', whole(last_token)) end
+for from = 1, #tokens, 200 do call('HSET', P .. 'tok', unpack(tokens, from, math.min(from + 199, #tokens))) end
 if left == 0 then redis.pcall('ZADD', P .. 'bell', 0, 'ring') end -- there may be more, for another
 
 local next_ms = -1

@@ -172,17 +172,31 @@ local function judge(block)
   return becomes
 end
 
+-- Only a bit that goes from 0 to 1 counts.
+local function write_done(block, first, last)
+  local key = P .. 'm:' .. block
+  if first == last then return 1 - call('SETBIT', key, first, 1) end
+  local fresh = last - first + 1 - bits(key, first, last)
+  if fresh > 0 then write_bits(key, first, last, 1) end
+  return fresh
+end
+
 local function mark_done(block, first, last)
-  local fresh = last - first + 1 - bits(P .. 'm:' .. block, first, last)
-  if fresh > 0 then write_bits(P .. 'm:' .. block, first, last, 1) end
-  local cleared = clear_dead(block, first, last)
-  if call('EXISTS', P .. 'b:' .. block) == 0 then
+  local fresh = write_done(block, first, last)
+  local key = P .. 'b:' .. block
+  local known = call('HMGET', key, 'total', 'done', 'dead')
+  if not known[1] then
+    clear_dead(block, first, last)
     remember(block) -- its bits count when the block is opened again
     return
   end
-  if fresh > 0 then call('HINCRBY', P .. 'b:' .. block, 'done', fresh) end
-  if cleared > 0 then call('HINCRBY', P .. 'b:' .. block, 'dead', -cleared) end
-  judge(block)
+  local total, done, dead = tonumber(known[1]), tonumber(known[2]), tonumber(known[3])
+  if dead > 0 then
+    local cleared = clear_dead(block, first, last)
+    if cleared > 0 then dead = call('HINCRBY', key, 'dead', -cleared) end
+  end
+  if fresh > 0 then done = call('HINCRBY', key, 'done', fresh) end
+  if done + dead >= total then judge(block) end
 end
 
 local function is_done(task)
