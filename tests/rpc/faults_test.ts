@@ -162,6 +162,25 @@ Deno.test("ten calls at a time are ten times as fast as one at a time", async ()
   assert.ok(node.peak > 1 && node.peak <= 10, String(node.peak));
 });
 
+Deno.test("a call that is late is asked elsewhere, and the connection of the loser ends", async () => {
+  using recorder = new Recorder();
+  await using late = startFlakyNode();
+  await using other = startFlakyNode();
+  late.script = ({ method }) => method === "eth_getCode" ? { kind: "hang" } : undefined;
+  await using pool = openNodePool(poolOptions({
+    nodes: [{ name: "late", url: late.url, weight: 1e6 }, { name: "other", url: other.url }],
+    rpc: { hedge: { max: "100ms" }, timeouts: { read: "2m" } },
+  }));
+  await recorder.until("rpc_node_condition", ({ node, to }) => node === "late" && to === "ready");
+  await recorder.until("rpc_node_condition", ({ node, to }) => node === "other" && to === "ready");
+  const pinned = { blockHash: HASH, blockNumber: 1, priority: "process" as const };
+  assert.equal(await pool.request("eth_getCode", ["0x", "latest"], read(pinned)), "0x");
+  await late.abandoned;
+  assert.deepEqual(recorder.of("rpc_hedged").map(({ result }) => result), ["won"]);
+  assert.deepEqual(pool.nodes().map(({ classes }) => classes.read.inFlight), [0, 0]);
+  assert.equal(pool.nodes()[0]!.classes.read.breaker, "closed");
+});
+
 async function traceOf(
   node: FlakyNode,
   limits: Partial<NodeView["limits"]>,

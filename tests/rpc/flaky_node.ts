@@ -74,6 +74,8 @@ export interface FlakyNode extends AsyncDisposable {
   say(text: string): void;
   /** Sockets no longer answer nor announce. */
   silent: boolean;
+  /** Resolves when a peer has left a call that hung. */
+  readonly abandoned: Promise<void>;
   /** Ends all sockets. */
   dropSockets(): void;
   /** Ends all connections. */
@@ -124,6 +126,7 @@ class Server implements FlakyNode {
   readonly #open = new Set<Deno.Conn>();
   readonly #sockets = new Map<Deno.Conn, { heads?: string; pending?: string }>();
   readonly #release = Promise.withResolvers<void>();
+  readonly #abandoned = Promise.withResolvers<void>();
   #inHand = 0;
 
   constructor(readonly chain: FakeChain, public script: Script) {
@@ -138,6 +141,10 @@ class Server implements FlakyNode {
 
   get ws(): string {
     return `ws://127.0.0.1:${this.port}/`;
+  }
+
+  get abandoned(): Promise<void> {
+    return this.#abandoned.promise;
   }
 
   get open(): number {
@@ -249,7 +256,7 @@ class Server implements FlakyNode {
     const text = JSON.stringify(Array.isArray(document) ? items : items[0]);
     switch (whole?.kind) {
       case "hang":
-        await this.#release.promise;
+        await Promise.race([this.#release.promise, this.#left(connection)]);
         return false;
       case "close":
         return false;
@@ -282,6 +289,12 @@ class Server implements FlakyNode {
         return true;
       }
     }
+  }
+
+  /** Resolves when the peer has gone, which says nothing more while it waits. */
+  async #left(connection: Deno.Conn): Promise<void> {
+    await connection.read(new Uint8Array(1)).catch(() => null);
+    this.#abandoned.resolve();
   }
 
   #item(call: RpcCall, reaction: Reaction): unknown {
