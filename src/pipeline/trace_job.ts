@@ -99,6 +99,8 @@ export interface Evidence {
 export interface JobListener {
   /** Bytes arrived or rows became durable: the lease moves. */
   moved(): void;
+  /** Counts as moving until disposed: a node within its deadline, or the store, is waited for. */
+  waiting(): Disposable;
   /** The reply has been read, or has failed: the node is free. */
   read(outcome: Outcome): void;
   /** Figures since the last call. */
@@ -183,6 +185,7 @@ async function collect(
 ): Promise<JobResults> {
   const transactions: TransactionResult[] = [];
   let error = failed;
+  using _store = listener.waiting();
   const settled = await Promise.allSettled(finished.map(async ({ submission }) => {
     const stored = await submission.durable;
     listener.moved();
@@ -225,13 +228,14 @@ async function decodeReply(
     reported = true;
   };
   try {
+    const asked = listener.waiting();
     reply = await openTrace(job.node, {
       target: { kind: job.shape, hash: job.target },
       memory: false,
       stack: true,
       storage: false,
       returnData: job.returnData,
-    }, signal);
+    }, signal).finally(() => asked[Symbol.dispose]());
     decoder.begin({
       shape: job.shape,
       flags: job.node.flags,
@@ -255,7 +259,7 @@ async function decodeReply(
       tell(bytes);
       checkBytes(job, bytes);
       writer.checkStructlogs(decoder.progress.structlogs);
-      return writer.room();
+      return untilRoom(writer, listener);
     });
     decoder.end();
     writer.complete();
@@ -272,6 +276,14 @@ async function decodeReply(
   } finally {
     await reply?.[Symbol.asyncDispose]();
   }
+}
+
+/** The store is waited for, not the node. */
+function untilRoom(writer: JobWriter, listener: JobListener): Promise<void> | undefined {
+  const room = writer.room();
+  if (room === undefined) return undefined;
+  const waiting = listener.waiting();
+  return room.finally(() => waiting[Symbol.dispose]());
 }
 
 function checkBytes({ caps: { maxBytes } }: TraceJob, bytes: number): void {

@@ -78,6 +78,12 @@ function unforeseen({ error }: JobResults): string | undefined {
   return error?.code === UNCLASSIFIED ? error.message : undefined;
 }
 
+/** Counts as moving until disposed. */
+function waitingIn(progress: Int32Array): Disposable {
+  Atomics.add(progress, 1, 1);
+  return { [Symbol.dispose]: () => void Atomics.sub(progress, 1, 1) };
+}
+
 class Lanes {
   readonly #running = new Map<number, AbortController>();
   readonly #idle: Lane[] = [];
@@ -90,16 +96,14 @@ class Lanes {
     try {
       const lane = this.#idle.pop() ?? await openLane();
       const moved = () => void Atomics.add(progress, 0, 1);
-      // Waiting for ClickHouse counts as moving; a lease is not lost because the store is slow.
-      Atomics.add(progress, 1, 1);
       const running = runJob(job, lane, this.sink, this.audits, abort.signal, {
         moved,
+        waiting: () => waitingIn(progress),
         read: (outcome) => tell({ kind: "read", id, outcome }),
         progress: (bytes, structlogs) => tell({ kind: "progress", network: job.network, bytes, structlogs }),
         violated: (evidence) => tell({ kind: "violated", id, evidence }),
       });
       const settled = running.results.then((results) => {
-        Atomics.sub(progress, 1, 1);
         const cause = abort.signal.aborted ? undefined : unforeseen(results);
         if (cause === undefined) return tell({ kind: "results", id, results });
         tell({ kind: "results", id, results: { ...results, error: plainError(new WorkerEndedError(cause, false)) } });

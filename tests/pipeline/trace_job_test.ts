@@ -52,6 +52,7 @@ async function run(pieces: readonly Uint8Array[], vector: Vector, changes: Parti
   const storage = new MemoryStorage({ rows: "counted" });
   const sink = openSink(OPTIONS, storage);
   const [evidence, outcomes]: [Evidence[], Outcome[]] = [[], []];
+  const waits = { open: 0, ever: 0 };
   const running = runTraceJob(
     {
       network: "testnet",
@@ -73,6 +74,11 @@ async function run(pieces: readonly Uint8Array[], vector: Vector, changes: Parti
     new AbortController().signal,
     {
       moved: () => {},
+      waiting: () => {
+        waits.open++;
+        waits.ever++;
+        return { [Symbol.dispose]: () => void waits.open-- };
+      },
       read: (outcome) => outcomes.push(outcome),
       progress: () => {},
       violated: (found) => evidence.push(found),
@@ -80,6 +86,8 @@ async function run(pieces: readonly Uint8Array[], vector: Vector, changes: Parti
   );
   const results = await running.results;
   await running.accepted.catch(() => {});
+  assert.equal(waits.open, 0, "a wait that never ends would renew the lease of a job that stands still");
+  assert.ok(waits.ever >= 2, "both the node and the store are waited for");
   await sink.drain(60_000);
   closeTraceConnections();
   const structlogRows = storage.counts("canonical_execution_transaction_structlog").rows;
