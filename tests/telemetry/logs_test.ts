@@ -34,7 +34,7 @@ Deno.test("a log line holds level, event, message and facts, without secrets", (
 Deno.test("the pretty form is one line with the facts behind the message", () => {
   assert.match(
     lines(failed, "info", "pretty")[0]!,
-    /^\d\d:\d\d:\d\d\.\d+ WARN  cannot look for blocks now, trying again  network=dev .*message=Cannot read as user \[redacted\]\n$/,
+    /^\d\d:\d\d:\d\d\.\d+ WARN {2}cannot look for blocks now, trying again {2}network=dev .*message=Cannot read as user \[redacted\]\n$/,
   );
 });
 
