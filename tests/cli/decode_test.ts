@@ -258,7 +258,7 @@ Deno.test("decode ends with 141 when nobody reads its rows any more", async () =
 });
 
 Deno.test("decode holds as many bytes as a configuration that does not say", () => {
-  const least = "networks: [{ name: a, chainId: 1, nodes: [{ name: n, url: 'http://127.0.0.1:1' }] }]";
+  const least = "networks: [{ name: a, chainId: 1, nodes: [{ name: n, url: 'http://127.0.0.1:8545' }] }]";
   assert.equal(HOLD_BYTES, parseConfig(least, "least.yaml", () => undefined).config.sink.holdBytes);
 });
 

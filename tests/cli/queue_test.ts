@@ -19,7 +19,7 @@ interface World {
 async function configured(url: string, networks: readonly string[], test: (path: string) => Promise<void>) {
   const path = await Deno.makeTempFile({ suffix: ".yaml" });
   try {
-    const nodes = [{ name: "node", url: "http://127.0.0.1:1" }];
+    const nodes = [{ name: "node", url: "http://127.0.0.1:8545" }];
     await Deno.writeTextFile(
       path,
       JSON.stringify({
