@@ -156,7 +156,10 @@ export interface ProofRecord {
 
 /** Where decode puts what it finds. Calls are synchronous and in the order of the reply. */
 export interface TraceSink {
-  /** `position` is that of the transaction in {@linkcode ReplyContext.transactions}. */
+  /**
+   * `position` is that of the transaction in {@linkcode ReplyContext.transactions}. The list of operations may be kept: it
+   * never changes, another name makes a longer list.
+   */
   structlogs(position: number, columns: StructlogColumns, operations: readonly string[]): void;
   frames(position: number, columns: FrameColumns, operations: readonly string[]): void;
   /**

@@ -291,6 +291,7 @@ export interface ColumnarEncoder<C, K> {
   /**
    * Copies the columns of one callback.
    *
+   * @param names kept as they are: the decoder never changes a list, it makes a longer one.
    * @param allocate where they are copied to: exactly that many bytes.
    */
   segment(
@@ -309,9 +310,6 @@ export interface ColumnarEncoder<C, K> {
     options?: { readonly omit?: ReadonlySet<string>; readonly allocate?: (bytes: number) => Uint8Array<ArrayBuffer> },
   ): NativeBlock;
 }
-
-/** Names 0..256 are the same in every list of one decoder: only a longer list has to be copied, since it may yet grow. */
-const FIXED_NAMES = 257;
 
 /** The encoder of a table whose every column has a {@linkcode Source}. */
 export function columnarEncoder<C, K>(
@@ -332,7 +330,7 @@ export function columnarEncoder<C, K>(
         at += view.byteLength;
         return piece;
       });
-      return { rows: cells.rows, bytes, pieces, names: list.length > FIXED_NAMES ? [...list] : list };
+      return { rows: cells.rows, bytes, pieces, names: list };
     },
 
     block(parts, { omit, allocate } = {}) {
