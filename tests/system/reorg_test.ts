@@ -4,7 +4,7 @@ import { openChain } from "../embedded/open_chain.ts";
 import { Counter, hashAt, headOf } from "./counter.ts";
 import { assertExact } from "./exact.ts";
 import { completeBlocks, fingerprint, statesOf, strayRows } from "./ledger_look.ts";
-import { ask, openStore, startProcessor, until } from "./stack.ts";
+import { ask, NETWORK, openStore, startProcessor, until } from "./stack.ts";
 
 /** Short, so that the second removal of orphaned rows comes within the test. */
 const QUEUE = { lease: "3s", heartbeat: "1s", reclaim: "1s" };
@@ -65,4 +65,48 @@ Deno.test("reorgs of depth 1, 3 and 20 during processing leave what a fresh run 
   const head = await headOf(url);
   await until("a fresh run", 120_000, async () => await completeBlocks(fresh, 1, head) === head, processor.log);
   assert.deepEqual(await fingerprint(store), await fingerprint(fresh));
+});
+
+Deno.test("a reorg deeper than reorg.maxDepth stops its network with both hashes, and no other", async () => {
+  await using steady = await openChain();
+  await using deep = await openChain();
+  await using store = await openStore();
+  const counter = await Counter.deploy(steady.httpUrl);
+  const other = await Counter.deploy(deep.httpUrl);
+  const snapshot = await ask<string>(deep.httpUrl, "evm_snapshot", []);
+  await counter.mine(5, 1);
+  await other.mine(5, 1);
+  const networkOf = (name: string, url: string) => ({
+    ...{ name, chainId: 31_337, blockTime: "1s", startBlock: 1, nodes: [{ name: `${name}-node`, url }] },
+    reorg: { maxDepth: 2 },
+  });
+  await using processor = await startProcessor({
+    nodes: [],
+    clickhouse: store.section,
+    rest: { networks: [networkOf(NETWORK, steady.httpUrl), networkOf("deep", deep.httpUrl)] },
+  });
+  const states = async () =>
+    await store.query<{ state: string; blocks: string }>(
+      "SELECT state, uniqExact(block_number) AS blocks FROM execution_block FINAL WHERE meta_network_name = 'deep' GROUP BY state",
+    );
+  const finished = async () =>
+    (await states()).some(({ state, blocks }) => state === "complete" && Number(blocks) === 6);
+  await until("both networks", 60_000, async () => await completeBlocks(store, 1, 6) === 6 && await finished(), () => {
+    return processor.log();
+  });
+  await ask(deep.httpUrl, "evm_revert", [snapshot]);
+  await other.mine(7, 1);
+  await until(
+    "the end of one network",
+    60_000,
+    () => Promise.resolve(/this network stops/.test(processor.log())),
+    () => {
+      return processor.log();
+    },
+  );
+  assert.match(processor.log(), /this network stops.* oldHash=0x[0-9a-f]{64} newHash=0x[0-9a-f]{64}/);
+  await counter.mine(4, 1);
+  await until("the other network", 60_000, async () => await completeBlocks(store, 1, 10) === 10, processor.log);
+  assert.deepEqual((await states()).map(({ state, blocks }) => [state, Number(blocks)]), [["complete", 6]]);
+  assert.equal(await processor.end("SIGTERM"), 0, processor.log());
 });
