@@ -7,13 +7,13 @@ import { RedisServer } from "../tests/stages/queue/with_redis.ts";
 import { BENCH_OPTIONS, drain, elected, enqueue, enqueueBlock, latency, openQueue } from "./queue_way.ts";
 
 const BULLMQ = ["bullmq@6.7.0", "ioredis@6.0.0"];
-const TASKS = 20_000;
+const TASKS = 10_000;
 const BATCH = 250;
 const CONCURRENCY = 64;
-const SAMPLES = 200;
-const ROUNDS = 5;
+const SAMPLES = 100;
+const ROUNDS = 3;
 const KILLS = 3;
-const OUTAGES = 5;
+const OUTAGES = 3;
 /** A shorter lease than the default, so that the bench does not wait for minutes. */
 const RECOVERY = { ...BENCH_OPTIONS, leaseMs: 3_000, heartbeatMs: 1_000, reclaimMs: 500 };
 
@@ -108,6 +108,7 @@ async function recovery(redis: RedisServer): Promise<number> {
 
 /** From the return of Redis until a call that waited for it is answered. */
 async function resumption(redis: RedisServer): Promise<number> {
+  await redis.inspect.flushall();
   await using opened = await openQueue(redis.url);
   await redis.down();
   const call = opened.queue.stats();
@@ -128,7 +129,7 @@ try {
     if (round === 0) continue; // both warm up
     rounds.push(measured);
     const shown = (side: Round) =>
-      `enqueue ${Math.round(TASKS / side.enqueueMs)} k/s, drain ${(TASKS / side.drainMs).toFixed(1)} k/s, ` +
+      `enqueue ${(TASKS / side.enqueueMs).toFixed(1)} k/s, drain ${(TASKS / side.drainMs).toFixed(1)} k/s, ` +
       `${Math.round(side.bytes)} bytes, p50 ${side.latencyMs.toFixed(2)} ms`;
     say(`round ${round} of ${ROUNDS}: ${shown(measured.ours)}; BullMQ ${shown(measured.theirs)}`);
   }

@@ -144,9 +144,11 @@ export class Leader {
 
   /** Accepted blocks whose tasks the queue may have lost; those it still has are skipped by their identity. */
   async reconcile(signal: AbortSignal): Promise<number> {
-    const { ledger } = this.#network;
+    const { ledger, name } = this.#network;
+    const startedMs = performance.now();
     let after = -1;
-    let count = 0;
+    let blocks = 0;
+    let enqueued = 0;
     while (!signal.aborted) {
       const rows = await ledger.open(this.#direction, after, RECONCILE_PAGE);
       if (rows.length === 0) break;
@@ -155,12 +157,14 @@ export class Leader {
       const whole = rows.length < RECONCILE_PAGE ? rows : rows.filter((row) => row.blockNumber < last);
       const page = whole.length > 0 ? whole : rows;
       for (const block of blocksOf(page)) {
-        await this.#intake.again(block, signal);
-        count++;
+        enqueued += await this.#intake.again(block, signal);
+        blocks++;
       }
       after = page.at(-1)!.blockNumber;
     }
-    return count;
+    const seconds = (performance.now() - startedMs) / 1000;
+    emit({ kind: "reconciled", network: name, mode: this.#direction, blocks, enqueued, seconds });
+    return blocks;
   }
 
   /** Follows the head. */

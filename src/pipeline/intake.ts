@@ -198,18 +198,21 @@ export class Intake {
   /**
    * Gives the queue back what it may have lost of an open block; what it still has, it skips. A block that no node knows
    * any more waits: it has left the chain, as the walk back will find, or the nodes are behind.
+   *
+   * @returns tasks that the queue had lost.
    */
-  async again(block: LedgerBlock, signal: AbortSignal): Promise<void> {
+  async again(block: LedgerBlock, signal: AbortSignal): Promise<number> {
     let receipts: Awaited<ReturnType<Intake["enqueue"]>>;
     try {
       receipts = await this.enqueue(block, this.processClass, signal);
     } catch (error) {
-      if (error instanceof MissingHeaderError) return;
+      if (error instanceof MissingHeaderError) return 0;
       throw error;
     }
     for (const kind of ["trace", "simple"] as const) {
       if (receipts[kind]?.state === "stuck") await this.#stuck(block, kind);
     }
+    return Object.values(receipts).reduce((sum, { enqueued }) => sum + enqueued, 0);
   }
 
   /** Has a finished block verified whose verification was lost; one that is planned, done or dead-lettered is skipped. */

@@ -115,15 +115,19 @@ export class Repair {
    * @returns how many stand still.
    */
   async reconcile(signal: AbortSignal): Promise<number> {
+    const startedMs = performance.now();
     let blocks = 0;
+    let enqueued = 0;
     for (const { block, sinceMs } of await this.#watch()) {
       if (signal.aborted) break;
       if (this.#now() - sinceMs < this.#network.repair.reconcileMs) continue;
       const [header] = await this.#intake.headers([block.blockNumber], signal);
-      if (header === undefined || header.hash === block.blockHash) await this.#intake.again(block, signal);
+      if (header === undefined || header.hash === block.blockHash) enqueued += await this.#intake.again(block, signal);
       else await this.#intake.accept([header], this.#intake.processClass, signal);
       blocks++;
     }
+    const seconds = (performance.now() - startedMs) / 1000;
+    emit({ kind: "reconciled", network: this.#network.name, mode: this.#direction, blocks, enqueued, seconds });
     return blocks;
   }
 

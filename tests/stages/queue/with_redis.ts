@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { Redis } from "ioredis";
 import { disconnected } from "../../../src/stages/queue/redis_connection.ts";
 
-const START_TRIES = 200;
+const START_TRIES = 6_000;
 const START_STEP_MS = 10;
 
 /** The server, and a connection to look into it. */
