@@ -12,7 +12,12 @@ export interface Answer {
 export class Refusal extends Error {
   override readonly name = "Refusal";
 
-  constructor(readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 429 | 502, message: string) {
+  /** @param headers Of the answer. */
+  constructor(
+    readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 429 | 502,
+    message: string,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
     super(message);
   }
 }

@@ -71,7 +71,8 @@ export function apiOf(
     if (allowed.length === 0) {
       throw new Refusal(404, `Cannot find ${context.req.path}: see GET /api/v1/openapi.json`);
     }
-    throw new Refusal(405, `Cannot ${context.req.method} ${context.req.path}: it takes ${allowed.join(", ")}`);
+    const allow = allowed.join(", ");
+    throw new Refusal(405, `Cannot ${context.req.method} ${context.req.path}: it takes ${allow}`, { allow });
   });
   app.onError((error) => {
     throw error;
@@ -84,7 +85,7 @@ export function apiOf(
     const told: Told = { key: "", body: "" };
     let response: Response;
     try {
-      if (!rate.take()) throw new Refusal(429, "Cannot answer now: too many requests");
+      if (!rate.take()) throw new Refusal(429, "Cannot answer now: too many requests", { "retry-after": "1" });
       admit(request, options.token);
       response = await app.fetch(request, told);
     } catch (error) {
@@ -94,7 +95,7 @@ export function apiOf(
     const { pathname, search } = new URL(request.url);
     emit({
       kind: "api_request",
-      route: routes.find((route) => matches(route, pathname))?.path ?? "unknown",
+      route: routeOf(request.method, pathname),
       method: METHODS.includes(request.method) ? request.method : "other",
       path: `${pathname}${search}`.slice(0, LOGGED_LENGTH),
       ...told,
@@ -116,7 +117,7 @@ function admit(request: Request, token: string | undefined): void {
   }
   const [scheme, given] = (request.headers.get("authorization") ?? "").split(" ");
   if (scheme?.toLowerCase() !== "bearer" || given === undefined || !sameText(given, token)) {
-    throw new Refusal(401, "Cannot answer without the bearer token of api.token");
+    throw new Refusal(401, "Cannot answer without the bearer token of api.token", { "www-authenticate": "Bearer" });
   }
 }
 
@@ -184,15 +185,21 @@ function matches(route: Route, path: string): boolean {
     parts.every((part, at) => part.startsWith("{") ? given[at] !== "" : part === given[at]);
 }
 
+/** The template of the route that answers, or of one with another method; what the metrics are counted by. */
+function routeOf(method: string, path: string): string {
+  const matching = routes.filter((route) => matches(route, path));
+  return (matching.find((route) => route.method === method) ?? matching[0])?.path ?? "unknown";
+}
+
 function refused(error: unknown, requestId: string): Response {
-  const { status, message } = refusalOf(error, requestId);
-  const headers = new Headers();
-  if (status === 401) headers.set("www-authenticate", "Bearer");
-  if (status === 429) headers.set("retry-after", "1");
+  const { status, message, headers = {} } = refusalOf(error, requestId);
   return Response.json({ error: message, request_id: requestId }, { status, headers });
 }
 
-function refusalOf(error: unknown, requestId: string): { readonly status: number; readonly message: string } {
+function refusalOf(
+  error: unknown,
+  requestId: string,
+): { readonly status: number; readonly message: string; readonly headers?: Readonly<Record<string, string>> } {
   if (error instanceof Refusal) return error;
   const message = error instanceof Error ? error.message : String(error);
   // What is classified is of the queue, the store or the nodes.

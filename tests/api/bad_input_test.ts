@@ -242,12 +242,13 @@ Deno.test("other methods and other paths are refused by name", async () => {
   for (const route of routes) {
     const { path } = goodCall(route, letter);
     for (const method of ["PUT", "DELETE", "PATCH", "OPTIONS", route.method === "GET" ? "POST" : "GET"]) {
-      const { status, json } = await world.ask(method, path);
+      const { status, json, headers } = await world.ask(method, path);
       // Two routes may share a form: GET dead/{id} takes what POST dead/replay is.
       const other = routes.some((one) =>
         one.method === method && new RegExp(`^${one.path.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path.split("?")[0]!)
       );
       assert.equal(status, other ? 400 : 405, `${method} ${path}: ${json.error}`);
+      if (!other) assert.match(headers.get("allow")!, new RegExp(`\\b${route.method}\\b`));
     }
     assert.equal((await world.ask(route.method, `/x${path}`)).status, 404);
     assert.equal((await world.ask(route.method, `${path.split("?")[0]}/`)).status, 404);

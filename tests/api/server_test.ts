@@ -26,6 +26,10 @@ Deno.test("every request is told with its route, its sender and its id: the audi
     headers: { "idempotency-key": "deploy-42" },
     body: `{"blocks":[${Array.from({ length: 500 }, (_, at) => at).join(",")}]}`,
   });
+  await world.ask("POST", "/api/v1/dead/replay", {
+    headers: { "idempotency-key": "replay-1" },
+    body: '{"ids":["1-1"]}',
+  });
   assert.deepEqual(
     listener.asked.map(({ route, method, status, client }) => [route, method, status, client]),
     [
@@ -34,9 +38,11 @@ Deno.test("every request is told with its route, its sender and its id: the audi
       ["unknown", "other", 404, "127.0.0.1"],
       ["/api/v1/resume", "POST", 401, "127.0.0.1"],
       ["/api/v1/queue/blocks/{processor}", "POST", 200, "127.0.0.1"],
+      ["/api/v1/dead/replay", "POST", 404, "127.0.0.1"],
     ],
   );
-  const [pause, status, coffee, , list] = listener.asked;
+  const [pause, status, coffee, , list, replay] = listener.asked;
+  assert.equal(replay!.key, "replay-1");
   assert.deepEqual([list!.key, list!.body.slice(0, 17), list!.body.length], ["deploy-42", '{"blocks":[0,1,2,', 200]);
   assert.deepEqual([status!.key, status!.body], ["", ""]);
   assert.deepEqual([pause!.requestId, pause!.path], ["ticket-7", "/api/v1/pause?direction=forwards"]);
