@@ -8,6 +8,8 @@ import type { Lease, WorkQueue } from "./port.ts";
 
 /** How often a network that had no capacity is looked at again. */
 const CAPACITY_POLL_MS = 250;
+/** Reason of signals that only wake. */
+const ROUSED = "roused";
 
 /** How many more tasks of a network can be run now; 0 while no node can serve it. */
 export type Capacity = (network: string) => number;
@@ -56,12 +58,12 @@ export class Claims {
       const index = this.#waiting.indexOf(lane);
       if (index === -1) return; // its lease is on the way
       this.#waiting.splice(index, 1);
-      this.#wake.abort();
+      this.#rouse();
       resolve(undefined);
     };
     drain.addEventListener("abort", leave, { once: true });
     this.#waiting.push(lane);
-    this.#wake.abort();
+    this.#rouse();
     if (!this.#pumping) void this.#run();
     return promise.finally(() => drain.removeEventListener("abort", leave));
   }
@@ -102,6 +104,11 @@ export class Claims {
     return this.#startAlone() || served;
   }
 
+  /** Ends the wait for work. An abort without a reason would make an exception with its stack, for every lease. */
+  #rouse(): void {
+    if (!this.#wake.signal.aborted) this.#wake.abort(ROUSED);
+  }
+
   #startAlone(): boolean {
     if (this.#running.size > 0 || this.#waiting.length === 0) return false;
     const lease = this.#alone.shift();
@@ -123,7 +130,7 @@ export class Claims {
     this.#running.add(lease);
     void lease.ended.then(() => {
       this.#running.delete(lease);
-      this.#wake.abort(); // a lane, a class or the right to run alone may be free now
+      this.#rouse(); // a lane, a class or the right to run alone may be free now
     });
     lane.resolve(lease);
   }
@@ -142,7 +149,7 @@ export class Claims {
     try {
       await Promise.race(waits);
     } finally {
-      over.abort();
+      over.abort(ROUSED);
     }
   }
 }
