@@ -72,15 +72,26 @@ export interface Answered {
   readonly json: any;
 }
 
-/** Opens one. */
-export async function apiWorld(names: readonly string[], options: Partial<ApiOptions> = {}): Promise<ApiWorld> {
+/** The queue of the process that answers, and a term of the leader, wherever that is. */
+export interface WorldQueue {
+  readonly queue: WorkQueue;
+  readonly office: Office;
+}
+
+/** Opens one. @param open Makes the queue of a network; by default one in memory, led by this process. */
+export async function apiWorld(
+  names: readonly string[],
+  options: Partial<ApiOptions> = {},
+  open?: (name: string) => Promise<WorldQueue>,
+): Promise<ApiWorld> {
   const clock = new FakeClock(START_MS);
   const queues = memoryQueues(QUEUE, clock, () => 0.5, () => Promise.resolve(0));
-  const networks: WorldNetwork[] = [];
-  for (const name of names) {
+  const inMemory = async (name: string): Promise<WorldQueue> => {
     const queue = await queues.open(name);
-    networks.push(network(name, queue, (await queue.lead("forwards", "test"))!));
-  }
+    return { queue, office: (await queue.lead("forwards", "test"))! };
+  };
+  const networks: WorldNetwork[] = [];
+  for (const name of names) networks.push(network(name, await (open ?? inMemory)(name)));
   const world = { nowMs: 0 };
   const answer = apiOf(
     { address: "127.0.0.1:0", token: TOKEN, ratePerSecond: 1e9, bodyBytes: 16_384, timeoutMs: 20_000, ...options },
@@ -103,7 +114,7 @@ export async function apiWorld(names: readonly string[], options: Partial<ApiOpt
   });
 }
 
-function network(name: string, queue: WorkQueue, office: Office): WorldNetwork {
+function network(name: string, { queue, office }: WorldQueue): WorldNetwork {
   const told: string[] = [];
   const drained = new Set<string>();
   const nodes = [`${name}-a`, "shared"];
