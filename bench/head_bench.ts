@@ -5,14 +5,14 @@
  * part of it. Figures are lines `name<TAB>value<TAB>unit`; progress goes to stderr.
  */
 import { ask, NETWORK, openStore, startProcessor } from "../tests/system/stack.ts";
+import { Counter } from "../tests/system/counter.ts";
 import { openChain } from "../tests/embedded/open_chain.ts";
 
 const TRANSACTIONS = 200;
 const WARM_UP = 5;
 const ROUNDS = 40;
-/** Counts 30 down to 0, then adds one to a storage slot: about 220 structlogs. */
-const RUNTIME = "601e5b600190038060025760005460010160005500";
-const INIT = `0x601580600b6000396000f3${RUNTIME}`;
+/** Steps of a transaction's loop: about 220 structlogs. */
+const STEPS = 30;
 
 const encoder = new TextEncoder();
 
@@ -32,21 +32,7 @@ function quantile(values: readonly number[], share: number): number {
 
 await using chain = await openChain();
 await using store = await openStore();
-const accounts = await ask<string[]>(chain.httpUrl, "eth_accounts", []);
-
-async function send(transaction: object): Promise<string> {
-  return await ask<string>(chain.httpUrl, "eth_sendTransaction", [{
-    from: accounts[0],
-    gas: "0x186a0",
-    ...transaction,
-  }]);
-}
-
-const deployment = await send({ data: INIT });
-await ask(chain.httpUrl, "evm_mine", []);
-const { contractAddress } = await ask<{ contractAddress: string }>(chain.httpUrl, "eth_getTransactionReceipt", [
-  deployment,
-]);
+const counter = await Counter.deploy(chain.httpUrl);
 
 await using processor = await startProcessor({
   nodes: [{ name: "anvil", url: chain.httpUrl, ws: chain.wsUrl }],
@@ -72,7 +58,7 @@ async function untilRecorded(blockNumber: number, transactions: number): Promise
 await untilRecorded(1, 1);
 const times: number[] = [];
 for (let round = 0; round < WARM_UP + ROUNDS; round++) {
-  await Promise.all(Array.from({ length: TRANSACTIONS }, () => send({ to: contractAddress })));
+  for (let sent = 0; sent < TRANSACTIONS; sent++) await counter.send(STEPS);
   await ask(chain.httpUrl, "evm_mine", []);
   const minedMs = performance.now();
   await untilRecorded(2 + round, TRANSACTIONS);
