@@ -2,6 +2,6 @@ import assert from "node:assert/strict";
 import { longReply } from "./long_reply.ts";
 
 Deno.test("a reply ten times as fast as the store is read at the node's pace and stored whole", async () => {
-  const { structlogs, spilledBytes } = await longReply(1_000_000, 240_000);
+  const { structlogs, spilledBytes } = await longReply(1_000_000, "own", 240_000);
   assert.ok(structlogs > 900_000 && spilledBytes > 10 * structlogs, `${structlogs} structlogs, ${spilledBytes} bytes`);
 });
