@@ -79,9 +79,19 @@ export async function runProcess(
   closing.defer(() => queues.close());
   const holder = `${crypto.randomUUID()}`;
   const networks: Network[] = [];
-  for (const network of config.networks) {
-    const surroundings = { config, queues, store, sink, holder };
-    networks.push(closing.use(await Network.open(network, surroundings)));
+  // A queue that is away is waited for, but not by a process that is to end.
+  const giveUp = () => void queues.close();
+  signals.drain.addEventListener("abort", giveUp, { once: true });
+  try {
+    for (const network of config.networks) {
+      const surroundings = { config, queues, store, sink, holder };
+      networks.push(closing.use(await Network.open(network, surroundings)));
+    }
+  } catch (error) {
+    if (signals.drain.aborted) return;
+    throw error;
+  } finally {
+    signals.drain.removeEventListener("abort", giveUp);
   }
   const roles: Observable<never>[] = [];
   if (worksHere) {

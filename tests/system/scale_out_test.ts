@@ -46,3 +46,21 @@ Deno.test("three processes with split roles, one of them killed midway, leave ex
     const keys = await redis.inspect.keys(`scale:{${NETWORK}}:leader:*`);
     assert.deepEqual(keys, [], "the leader resigns when it is drained");
   }));
+
+Deno.test("a process whose Redis is away waits for it, says so, and ends when it is told to", () =>
+  withRedis(async (redis) => {
+    await using store = await openStore();
+    await redis.down();
+    {
+      await using processor = await startProcessor({
+        nodes: [{ name: "nowhere", url: "http://127.0.0.1:65000" }],
+        clickhouse: store.section,
+        rest: { queue: { url: redis.url } },
+      });
+      const { log } = processor;
+      await until("the outage", 60_000, () => Promise.resolve(/queue is unreachable, waiting/.test(log())), log);
+      assert.equal(await processor.end("SIGTERM"), 0, log());
+      assert.equal(log().match(/queue is unreachable/g)?.length, 1, log());
+    }
+    await redis.up();
+  }));

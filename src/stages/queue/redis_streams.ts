@@ -154,6 +154,7 @@ class MainConnection {
   readonly #reconnected = new Set<() => void>();
   #awaySinceMs: number | undefined;
   #left = Promise.withResolvers<void>();
+  readonly #first = Promise.withResolvers<void>();
   #saidAtMs = 0;
   #lastError = "connection closed";
   #opened = false;
@@ -161,7 +162,7 @@ class MainConnection {
   constructor(target: RedisTarget) {
     this.#target = target;
     this.client = newClient(target);
-    const first = Promise.withResolvers<void>();
+    const first = this.#first;
     this.client.on("error", (error: Error) => {
       this.#lastError = (error as Error & { code?: string }).code ?? error.message;
       const refused = accessError(target, error);
@@ -189,7 +190,9 @@ class MainConnection {
     return { [Symbol.dispose]: () => void this.#reconnected.delete(listener) };
   }
 
+  /** Whoever waits for the first connection waits no longer. */
   async close(): Promise<void> {
+    this.#first.reject(new QueueClosedError(new URL(this.#target.url).host));
     await disconnected(this.client);
   }
 
@@ -733,8 +736,9 @@ export class QueueClosedError extends PipelineError {
   readonly disposition = "retry";
   override readonly release = true;
 
-  constructor(network: string) {
-    super(`Cannot reach the queue of ${network}: current value of its connection is closed`);
+  /** @param name Of the network, or the host before there is one. */
+  constructor(name: string) {
+    super(`Cannot reach the queue of ${name}: current value of its connection is closed`);
   }
 }
 
