@@ -57,7 +57,7 @@ const MARGIN_MS = 2_000;
 
 /** What is replaced in a script, and by what. */
 interface Patch {
-  readonly script: "prelude.lua" | "heartbeat.lua";
+  readonly script: "prelude.lua" | "end.lua" | "heartbeat.lua";
   readonly from: string;
   readonly to: string;
 }
@@ -71,6 +71,7 @@ const PATCHES: Readonly<Record<Sabotage, readonly Patch[]>> = {
   no_reconciliation: [],
   stale_settlement: [
     { script: "prelude.lua", from: "if call('HGET', P .. 'tok', id) ~= token then return false end\n", to: "" },
+    { script: "end.lua", from: "if call('HGET', P .. 'tok', task.id) ~= token then return false end\n", to: "" },
     // An owner that learns of its loss by the heartbeat would not even try.
     { script: "heartbeat.lua", from: "lost[#lost + 1] = token", to: "local _" },
   ],
