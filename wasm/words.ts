@@ -3,7 +3,7 @@ import { RECORD, STACK_HEIGHT, WORDS, WORDS_LOADED } from "./record";
 import { STACK_TEXT, STACK_WORDS } from "./memory";
 
 /** The 16 hex digits at `address` as a number; the first digit counts most. */
-@inline
+
 export function hexDigits(address: usize): u64 {
   const text = v128.load(address);
   // '0'..'9' are 0x30.., 'A'.. 0x41.., 'a'.. 0x61..: bit 6 tells letters, which begin at low nibble 1 and value 10.
