@@ -1,3 +1,4 @@
+// deno-fmt-ignore-file: the formatter drops the decorators of functions
 /**
  * The fast reader: takes structlogs straight from the bytes of a reply while they have the plain form that clients print
  * (members in any order, blanks, numbers as digits or as text, strings without escapes), fills the record and calls
@@ -35,38 +36,8 @@ const SEEN_STACK = 16;
 const MAX_NESTING = 60;
 
 const SIXTEEN_THEN_NONE = memory.data<u8>([
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  255,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
+  255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ]);
 
 /** 10 to the power of 0 to 7. */
@@ -82,17 +53,19 @@ let slowNegative: bool = false;
 /** Length of what `skipString()` passed, quotes not counted. */
 let textLength: u32 = 0;
 
+@inline
 function isBlank(byte: u32): bool {
   return byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09;
 }
 
+@inline
 function skipBlanks(at: usize): usize {
   while (isBlank(load<u8>(at))) at++;
   return at;
 }
 
 /** One bit per byte that is no hex digit. */
-
+@inline
 function notHex(text: v128): u32 {
   const digit = i8x16.le_u(i8x16.sub(text, i8x16.splat(0x30)), i8x16.splat(9));
   const letter = i8x16.le_u(
@@ -103,7 +76,7 @@ function notHex(text: v128): u32 {
 }
 
 /** Bits of the leading decimal digits among 8 bytes: 0 to 64, 8 each. */
-
+@inline
 function digitBits(text: u64): u64 {
   const digits = text ^ 0x3030303030303030;
   return ctz(((digits + 0x7676767676767676) | digits) & 0x8080808080808080) & ~7;
@@ -113,7 +86,7 @@ function digitBits(text: u64): u64 {
  * Bytes of `bits`. That a number has as many digits as the one at its place in the structlog before is so likely that the
  * processor is let guess it and read on, instead of waiting for the count; hence a branch where none seems needed.
  */
-
+@inline
 function likely(bits: u64, place: usize): usize {
   let guess = load<u64>(place);
   if (guess != bits) {
@@ -124,7 +97,7 @@ function likely(bits: u64, place: usize): usize {
 }
 
 /** Value of the leading decimal digits that `digitBits` found (8 to 64 bits). */
-
+@inline
 function digitValue(text: u64, bits: u64): u64 {
   let digits = (text ^ 0x3030303030303030) << (64 - bits);
   digits = (digits * 10 + (digits >> 8)) & 0x00ff00ff00ff00ff;
@@ -133,14 +106,14 @@ function digitValue(text: u64, bits: u64): u64 {
 }
 
 /** Whether `digitValue` gives the number that begins with `text`: 1 to 8 digits, no leading zero, no ninth digit. */
-
+@inline
 function isShortNumber(text: u64, bits: u64, at: usize): bool {
   if (bits - 8 > 48) return bits == 64 && <u32> load<u8>(at, 8) - 0x30 > 9 && (text & 0xff) != 0x30;
   return (text & 0xff) != 0x30 || bits == 8;
 }
 
 /** Reads up to seven digits behind eight, which are `high`; returns the address behind them and leaves `longValue`, or 0. */
-
+@inline
 function longNumber(at: usize, high: u64): usize {
   const text = load<u64>(at);
   const bits = digitBits(text);
@@ -216,7 +189,7 @@ function slowNumber(at: usize): usize {
 }
 
 /** Address of the quote that ends the string whose first byte is at `at`; 0 where something ends or needs decoding first. */
-
+@inline
 function stringEnd(at: usize): usize {
   while (true) {
     const text = v128.load(at);
@@ -353,12 +326,13 @@ function skipValue(at: usize): usize {
   }
 }
 
+@inline
 function nameSlot(low: u64, high: u64): u32 {
   return (((low ^ (high * 0x9e3779b97f4a7c15)) * 0xff51afd7ed558ccd) >> 55) as u32;
 }
 
 /** Byte of the opcode whose name has these bytes, unused ones zero; `OP_UNDEFINED` for other names. */
-
+@inline
 function opcodeOf(low: u64, high: u64, length: u32): i32 {
   let slot = nameSlot(low, high);
   while (true) {
@@ -390,7 +364,7 @@ let checkedHeight: i32 = 0;
  * Reads a stack, `text` being the address behind its `[`; returns the address behind its `]`, or 0. A stack mostly
  * begins like the one before it: those words are compared, not read again.
  */
-
+@inline
 function readStack(text: usize): usize {
   let height = 0;
   let at = text;
@@ -530,6 +504,7 @@ function readError(at: usize): usize {
   return behind;
 }
 
+@inline
 function stopped(reason: u32, count: u32, at: usize): usize {
   store<u32>(STOP_REASON, reason);
   store<u32>(SCANNED, count);
@@ -537,7 +512,7 @@ function stopped(reason: u32, count: u32, at: usize): usize {
 }
 
 /** Gives up on the structlog at `begin` because of the byte at `at`. */
-
+@inline
 function declined(at: usize, end: usize, count: u32, begin: usize): usize {
   return stopped(at >= end ? STOP_MORE : STOP_DECLINED, count, begin);
 }
@@ -547,7 +522,7 @@ function declined(at: usize, end: usize, count: u32, begin: usize): usize {
  * brace to behind the depth. 0: they are not in that order, or one has another form. Written out member by member: told
  * apart by functions, the compiler joins their ways, and the processor waits for each address again (one tenth slower).
  */
-
+@inline
 function readOrdered(at: usize): usize {
   if ((load<u64>(at) & 0xffffffffff) != 0x3a22637022 /* "pc": */) return 0;
   at += 5;
@@ -579,9 +554,7 @@ function readOrdered(at: usize): usize {
     store<u64>(R.RECORD + R.GAS, digitValue(text, bits));
     at += likely(bits, PLACES + 8);
   }
-  if (load<u64>(at) != 0x736f43736167222c /* ,"gasCos */ || (load<u32>(at, 8) & 0xffffff) != 0x3a2274 /* t": */) {
-    return 0;
-  }
+  if (load<u64>(at) != 0x736f43736167222c /* ,"gasCos */ || (load<u32>(at, 8) & 0xffffff) != 0x3a2274 /* t": */) return 0;
   at += 11;
   text = load<u64>(at);
   bits = digitBits(text);
@@ -825,7 +798,7 @@ export function scan(from: usize, end: usize): usize {
 }
 
 /** From behind a key to its value; 0 where no colon follows. */
-
+@inline
 function toValue(at: usize): usize {
   if (load<u8>(at) != 0x3a) {
     at = skipBlanks(at);

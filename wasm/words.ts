@@ -1,9 +1,10 @@
+// deno-fmt-ignore-file: the formatter drops the decorators of functions
 /** Stack words on demand: most opcodes need none, so their digits are looked at only when the semantics ask. */
 import { RECORD, STACK_HEIGHT, WORDS, WORDS_LOADED } from "./record";
 import { STACK_TEXT, STACK_WORDS } from "./memory";
 
 /** The 16 hex digits at `address` as a number; the first digit counts most. */
-
+@inline
 export function hexDigits(address: usize): u64 {
   const text = v128.load(address);
   // '0'..'9' are 0x30.., 'A'.. 0x41.., 'a'.. 0x61..: bit 6 tells letters, which begin at low nibble 1 and value 10.
