@@ -241,6 +241,8 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
     assert.deepEqual(found, records);
     assert.deepEqual(await ledger.records([{ blockNumber: 5, blockHash: hashOf(5, 1) }]), []);
     assert.deepEqual(await ledger.records([]), []);
+    const many = Array.from({ length: 2_000 }, (_, at) => ({ blockNumber: 1_000 + at, blockHash: hashOf(1_000 + at) }));
+    assert.deepEqual(await ledger.records([...many, asked[0]!]), await ledger.records([asked[0]!]));
   });
 
   test("a block that left and came back: each step has the larger version", async (ledger) => {

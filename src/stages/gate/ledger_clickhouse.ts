@@ -47,6 +47,9 @@ interface StoredRow {
   readonly version: string;
 }
 
+/** Parameters travel in the URL, which has to stay well below 64 KiB: this many blocks, 80 bytes each, in a statement. */
+const BLOCKS_PER_STATEMENT = 400;
+
 /** Reads with `FINAL`, by key prefix. */
 export class ClickHouseLedger implements Ledger {
   constructor(readonly network: string, readonly query: Query, readonly insert: InsertLedgerRows) {}
@@ -126,7 +129,16 @@ export class ClickHouseLedger implements Ledger {
   async records(
     blocks: readonly { readonly blockNumber: number; readonly blockHash: string }[],
   ): Promise<readonly BlockRecords[]> {
-    if (blocks.length === 0) return [];
+    const found: BlockRecords[] = [];
+    for (let at = 0; at < blocks.length; at += BLOCKS_PER_STATEMENT) {
+      found.push(...await this.#recordsOf(blocks.slice(at, at + BLOCKS_PER_STATEMENT)));
+    }
+    return found;
+  }
+
+  async #recordsOf(
+    blocks: readonly { readonly blockNumber: number; readonly blockHash: string }[],
+  ): Promise<BlockRecords[]> {
     const rows = await this.#ask<{
       block_number: string;
       block_hash: string;
