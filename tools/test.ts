@@ -32,7 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
-    env: { DENO_JOBS: "2", NO_COLOR: "1" },
+    env: { DENO_JOBS: "3", NO_COLOR: "1" },
   }).spawn();
   let tail = "";
   const decoder = new TextDecoder();

@@ -8,6 +8,7 @@ import {
 import { assertPlatform } from "../../src/embedded/engine_library.ts";
 import { subscribe } from "../../src/telemetry/emit.ts";
 import type { EmbeddedEvent } from "../../src/telemetry/events/embedded.ts";
+import { isAlive } from "./process_status.ts";
 import { freshEngine, sharedEngine, sharedPath, speaker } from "./shared_engine.ts";
 
 const MAIN = new URL("../../src/embedded/engine_main.ts", import.meta.url).href;
@@ -164,6 +165,7 @@ Deno.test("an engine never outlives its parent: stdin that ends, SIGKILL; the pa
       assert.notEqual(line, "", `the parent says where its engine is; stderr: ${line === "" ? await said : ""}`);
       const { url, pid } = JSON.parse(line);
       assert.equal(await (await fetch(`${url}/ping`)).text(), "Ok.\n");
+      assert.ok(await isAlive(pid));
       const startedAt = performance.now();
       if (end === "stdin") await parent.stdin.close();
       else {
@@ -173,18 +175,9 @@ Deno.test("an engine never outlives its parent: stdin that ends, SIGKILL; the pa
       const status = await parent.status;
       await said;
       if (end === "stdin") assert.equal(status.code, 0);
-      while (isAlive(pid)) assert.ok(performance.now() - startedAt < 30_000, `${end}: the engine lives on`);
+      while (await isAlive(pid)) assert.ok(performance.now() - startedAt < 30_000, `${end}: the engine lives on`);
     }
   } finally {
     await Deno.remove(path, { recursive: true });
   }
 });
-
-/** Whether a process of that id runs; a zombie has ended. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
-  } catch {
-    return false;
-  }
-}

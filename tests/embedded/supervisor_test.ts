@@ -3,6 +3,7 @@ import { chainProgram } from "../../src/embedded/chain.ts";
 import { SupervisorError } from "../../src/embedded/errors.ts";
 import { nodeRequest } from "../../src/embedded/node_request.ts";
 import { startSupervisor, type Supervisor } from "../../src/embedded/supervisor.ts";
+import { isAlive } from "./process_status.ts";
 
 const CHAIN = {
   port: 0,
@@ -28,13 +29,9 @@ function open(path: string, signal?: AbortSignal): Promise<Supervisor> {
   return startSupervisor({ chain: CHAIN, engine, onDownload: () => {}, ...(signal && { signal }) });
 }
 
-/** Those of `pids` that are processes still, zombies not counted. `cat`, since Deno reads /proc with all permissions only. */
+/** Those of `pids` that are processes still. */
 async function alive(pids: readonly number[]): Promise<number[]> {
-  const found = await Promise.all(pids.map(async (pid) => {
-    const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`], stderr: "null" }).output();
-    const state = /^State:\s+(\S)/m.exec(new TextDecoder().decode(stdout))?.[1];
-    return state !== undefined && state !== "Z";
-  }));
+  const found = await Promise.all(pids.map(isAlive));
   return pids.filter((_, nth) => found[nth]);
 }
 

@@ -7,7 +7,8 @@ import { openChain } from "../embedded/open_chain.ts";
 import { freshEngine } from "../embedded/shared_engine.ts";
 import { assertExact } from "./exact.ts";
 import { hangingStore } from "./hanging_store.ts";
-import { freePort, metric, NETWORK, peakBytes, startProcessor, until } from "./stack.ts";
+import { peakBytes } from "../embedded/process_status.ts";
+import { freePort, metric, NETWORK, startProcessor, until } from "./stack.ts";
 
 const MIB = 1_048_576;
 const MEMORY_BYTES = 16 * MIB;

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { openChain } from "../embedded/open_chain.ts";
 import { withRedis } from "../stages/queue/with_redis.ts";
-import { Counter, headOf } from "./counter.ts";
+import { Counter, hashAt, headOf } from "./counter.ts";
 import { assertExact } from "./exact.ts";
-import { completeBlocks, statesOf } from "./ledger_look.ts";
+import { completeBlocks, statesOf, strayRows } from "./ledger_look.ts";
 import { ask, NETWORK, openStore, type Processor, runMain, startProcessor, until } from "./stack.ts";
 import { tamperingNode } from "./tampering_node.ts";
 
@@ -195,6 +195,9 @@ Deno.test("nodes that answer null, lag behind, or are on another fork cost no bl
   await untilComplete(store, 1, head, processor);
   await counter.mine(3, 2);
   await untilComplete(store, 1, head + 3, processor);
+  const canonical: string[] = [];
+  for (let number = 0; number <= head + 3; number++) canonical.push(await hashAt(url, number));
+  await until("rows of the fork removed", 120_000, async () => await strayRows(store, canonical) === 0, processor.log);
   await assertExact(store, url, 1, head + 3);
   assert.ok(forgetful.tampered() + late.tampered() > 0, "the nodes were asked");
 });

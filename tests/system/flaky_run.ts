@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { Workload, WORKLOAD_BLOCKS } from "../../src/embedded/workload.ts";
 import { openChain } from "../embedded/open_chain.ts";
+import { residentBytes } from "../embedded/process_status.ts";
 import { assertExact } from "./exact.ts";
 import { type Door, openDoors, waited } from "./flaky_chain.ts";
 import { NETWORK, openStore, type Processor, startProcessor, until } from "./stack.ts";
@@ -43,8 +44,8 @@ export async function runFlaky(seed: number, forMs: number): Promise<RunFigures>
 
   const changing = new AbortController();
   const moods = Promise.all(doors.map((door) => door.changeMoods(changing.signal)));
-  const residentBytes: number[] = [];
-  const sampling = sample(processor, residentBytes, changing.signal);
+  const resident: number[] = [];
+  const sampling = sample(processor, resident, changing.signal);
   const endMs = performance.now() + forMs;
   const workload = new Workload({ url: chain.httpUrl, seed });
   for await (const block of workload.mine(1, WORKLOAD_BLOCKS)) {
@@ -71,7 +72,7 @@ export async function runFlaky(seed: number, forMs: number): Promise<RunFigures>
   assert.ok(reasons.length >= LEAST_REASONS, `seed ${seed}: only ${reasons.join(", ")}`);
   assert.equal(await processor.end("SIGTERM"), 0, said());
   await until("closed connections", PATIENCE_MS, () => Promise.resolve(doors.every((door) => door.open === 0)), said);
-  return { structlogs, reasons, residentBytes };
+  return { structlogs, reasons, residentBytes: resident };
 }
 
 /** All doors refuse in the middle of the work for `forMs`: no attempt is used, nothing is claimed, nothing is lost. */
@@ -139,8 +140,7 @@ async function completeBlocks(store: Store): Promise<number> {
 
 async function sample(processor: Processor, into: number[], signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const status = await Deno.readTextFile(`/proc/${processor.pid}/status`);
-    into.push(1024 * Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]));
+    into.push(await residentBytes(processor.pid));
     await waited(5_000, signal);
   }
 }

@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { endlessNode } from "./endless_node.ts";
 import { pacedStore } from "./paced_store.ts";
-import { freePort, metric, NETWORK, openStore, peakBytes, startProcessor, until } from "./stack.ts";
+import { peakBytes } from "../embedded/process_status.ts";
+import { freePort, metric, NETWORK, openStore, startProcessor, until } from "./stack.ts";
 
 /** As geth's server. */
 const CUT_AFTER_MS = 30_000;

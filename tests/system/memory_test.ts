@@ -1,7 +1,8 @@
 /** A reply that is larger than the memory that the processor may use. */
 import assert from "node:assert/strict";
 import { endlessNode } from "./endless_node.ts";
-import { NETWORK, openStore, peakBytes, startProcessor, until } from "./stack.ts";
+import { peakBytes } from "../embedded/process_status.ts";
+import { NETWORK, openStore, startProcessor, until } from "./stack.ts";
 
 const REPLY_BYTES = 2e9;
 const PEAK_BYTES = 400e6;

@@ -152,13 +152,6 @@ export function metric(text: string, name: string): number {
   );
 }
 
-/** The most memory that a process has had at once. */
-export async function peakBytes(pid: number): Promise<number> {
-  // Deno reads nothing below /proc without all permissions.
-  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`] }).output();
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(new TextDecoder().decode(stdout))![1]) * 1024;
-}
-
 /** JSON-RPC to a node, beside the product. */
 export async function ask<T>(url: string, method: string, params: readonly unknown[]): Promise<T> {
   const response = await fetch(url, {
