@@ -578,12 +578,18 @@ class RedisQueue implements WorkQueue {
       seed,
       ...TASK_CLASSES.map((name) => allow[name]),
       ...TASK_CLASSES.map((name) => weights[name]),
-    ]) as [string, number, number, string[], ...string[]];
-    const [next, recovered, wentBack, buried, ...found] = answer;
+    ]) as [string, number, number, string[], ...(string | number)[]];
+    const [next, recovered, wentBack, buried] = answer;
     const deliveries: Delivery[] = [];
-    for (let index = 0; index < found.length; index += 4) {
-      const [short, entry, token, body] = found.slice(index, index + 4) as [string, string, string, string];
-      deliveries.push({ ...unpack(body, short, this.network), token: Number(token), entry });
+    for (let index = 4; index < answer.length; index += 5) {
+      const earlier = answer[index + 3] as number;
+      const { task, deliveries: before } = unpack(answer[index + 4] as string, answer[index] as string, this.network);
+      deliveries.push({
+        task: earlier === 0 ? task : { ...task, recoveries: task.recoveries + earlier },
+        entry: answer[index + 1] as string,
+        token: Number(answer[index + 2]),
+        deliveries: before + earlier,
+      });
     }
     const nextMs = Number(next);
     return {
@@ -595,9 +601,24 @@ class RedisQueue implements WorkQueue {
     };
   }
 
+  /** What the leases of a block have in common is said once, and their ranges come in order: those that touch become one. */
   async #end(endings: readonly Ending[]): Promise<readonly Verdict[]> {
-    const args = endings.flatMap(({ delivery, orphaned }) => [orphaned ? "orphaned" : "done", ...packLease(delivery)]);
-    return await this.#run("end", args) as Verdict[];
+    const groups = Map.groupBy(endings.keys(), (index) => endingGroup(endings[index] as Ending));
+    const args: (string | number)[] = [];
+    const order: number[] = [];
+    for (const [group, indices] of groups) {
+      indices.sort((a, b) => firstOf(endings[a]) - firstOf(endings[b]));
+      args.push(...group.split(" "), indices.length);
+      for (const index of indices) {
+        const { entry, token, task: { first, last } } = (endings[index] as Ending).delivery;
+        args.push(entry, token, first, last);
+      }
+      order.push(...indices);
+    }
+    const answer = await this.#run("end", args) as Verdict[];
+    const verdicts: Verdict[] = [];
+    order.forEach((index, at) => verdicts[index] = answer[at] as Verdict);
+    return verdicts;
   }
 
   async #giveBack({ delivery, done, rest, delayMs, counter }: Return): Promise<Verdict> {
@@ -752,6 +773,16 @@ function officeValue({ token, holder }: Office): string {
 
 function isEntryId(id: string): boolean {
   return /^\d+-\d+$/.test(id);
+}
+
+function endingGroup({ delivery: { task }, orphaned }: Ending): string {
+  const { kind, blockNumber, blockHash } = task;
+  const ids = `${kind}:${blockNumber}:${blockHash.slice(2, 10)}:`;
+  return `${orphaned ? "orphaned" : "done"} ${shortClass(task.class)} ${kind}:${blockNumber}:${blockHash} ${ids}`;
+}
+
+function firstOf(ending: Ending | undefined): number {
+  return (ending as Ending).delivery.task.first;
 }
 
 function packLease({ task, entry, token, deliveries }: Delivery): (string | number)[] {

@@ -1,58 +1,68 @@
 -- END (ACK): leases whose rows are durable, or whose block left the chain.
 --
 -- KEYS[1]  prefix
--- ARGV     keep, then per lease: 'done' | 'orphaned', class, entry, token, packed task
+-- ARGV     keep, then per group of leases of one block and class: 'done' | 'orphaned', class, block
+--          `kind:number:hash`, ids of its tasks up to their range `kind:number:hash8:`, n, then n times entry, token,
+--          first, last in the order of their first transactions
 -- Returns  per lease 'settled' | 'stale' | 'orphaned'
 --
 -- Races: an owner whose lease was taken over has an older token and is refused, whatever it wrote. Sent twice, the
 -- second finds no token and every bit set. Only a bit that goes from 0 to 1 counts, so no order of overlapping ranges
--- or late owners completes a block early or twice.
-local verdicts, orphaned = {}, {}
-local gone = { entries = {}, ids = {} }
+-- or late owners completes a block early or twice. What passed the gate is swept before its bits are set: the
+-- completion of a block may plan the verification whose look-up goes here.
+local verdicts = {}
 
-local function left_the_chain(task)
-  if orphaned[task.block] == nil then orphaned[task.block] = is_orphaned(task) end
-  return orphaned[task.block]
-end
-
--- The gate is taken at once; what it leaves behind is swept together for the whole batch. A verification's look-up is not:
--- the completion of its block in the same batch may plan the next.
-local function take_first(class, entry, token, task)
-  if task.kind == 'verify' then return take(class, entry, token, task.id) end
+local function passes(class, task, token)
   if call('HGET', P .. 'tok', task.id) ~= token then return false end
-  if call('XACK', P .. 's:' .. class, GROUP, entry) == 0 then return false end
-  local entries = gone.entries[class] or {}
-  gone.entries[class] = entries
-  entries[#entries + 1] = entry
-  gone.ids[#gone.ids + 1] = task.id
-  return true
+  return call('XACK', P .. 's:' .. class, GROUP, task.entry) == 1
 end
 
-for index = 2, #ARGV, 5 do
-  local how, class, entry, token = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
-  local task = unpack_task(ARGV[index + 4])
-  local verdict
-  if take_first(class, entry, token, task) then
-    if how == 'orphaned' or left_the_chain(task) then
-      count('orphaned', 1)
-      verdict = 'orphaned'
-    else
-      mark_done(task.block, task.first, task.last)
-      verdict = 'settled'
-    end
-  elseif left_the_chain(task) then
-    verdict = 'orphaned'
-  elseif how == 'done' and call('HEXISTS', P .. 'tok', task.id) == 0 and is_done(task) then
-    verdict = 'settled'
+-- Ranges that touch become one.
+local function join(ranges, first, last)
+  if ranges[#ranges] == first - 1 then
+    ranges[#ranges] = last
   else
-    redis.pcall('HINCRBY', P .. 'stats', 'stale', 1)
-    verdict = 'stale'
+    ranges[#ranges + 1] = first
+    ranges[#ranges + 1] = last
   end
-  verdicts[#verdicts + 1] = verdict
 end
-for class, entries in pairs(gone.entries) do call('XDEL', P .. 's:' .. class, unpack(entries)) end
-if #gone.ids > 0 then
-  call('HDEL', P .. 'u', unpack(gone.ids))
-  call('HDEL', P .. 'tok', unpack(gone.ids))
+
+local function settle_group(at)
+  local how, class, block, head, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+  local after = at + 5 + 4 * n
+  local orphaned = is_orphaned({ block = block })
+  local taken = (how == 'orphaned' or orphaned) and 'orphaned' or 'settled'
+  local entries, ids, ranges = {}, {}, {}
+  for index = at + 5, after - 1, 4 do
+    local task = {
+      entry = ARGV[index], id = head .. ARGV[index + 2] .. '-' .. ARGV[index + 3], block = block,
+      first = tonumber(ARGV[index + 2]), last = tonumber(ARGV[index + 3]),
+    }
+    local verdict
+    if passes(class, task, ARGV[index + 1]) then
+      entries[#entries + 1] = task.entry
+      ids[#ids + 1] = task.id
+      join(ranges, task.first, task.last)
+      verdict = taken
+    elseif orphaned then
+      verdict = 'orphaned'
+    elseif how == 'done' and call('HEXISTS', P .. 'tok', task.id) == 0 and is_done(task) then
+      verdict = 'settled'
+    else
+      redis.pcall('HINCRBY', P .. 'stats', 'stale', 1)
+      verdict = 'stale'
+    end
+    verdicts[#verdicts + 1] = verdict
+  end
+  if #ids > 0 then
+    call('XDEL', P .. 's:' .. class, unpack(entries))
+    call('HDEL', P .. 'u', unpack(ids))
+    call('HDEL', P .. 'tok', unpack(ids))
+    if taken == 'orphaned' then count('orphaned', #ids) else mark_done(block, ranges) end
+  end
+  return after
 end
+
+local at = 2
+while at <= #ARGV do at = settle_group(at) end
 return verdicts

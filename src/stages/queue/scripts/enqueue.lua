@@ -46,36 +46,35 @@ local function present(id, place)
   return #call('XRANGE', stream, entry, entry) > 0
 end
 
-local function offer(task)
-  local length = task.last - task.first + 1
-  local done = bits(P .. 'm:' .. block, task.first, task.last)
+local now = whole(math.floor(now_us() / 1000))
+local head = kind .. ':' .. number .. ':' .. string.sub(hash, 3, 10) .. ':'
+local body_head, body_tail = kind .. ' ' .. number .. ' ' .. hash .. ' ', ' ' .. now .. ' -'
+local touched = bits(P .. 'm:' .. block, 0, -1) + bits(P .. 'x:' .. block, 0, -1) > 0
+
+local function offer(first, last)
+  local id, length, done, deliveries = head .. first .. '-' .. last, last - first + 1, 0, 0
+  if touched then done = bits(P .. 'm:' .. block, first, last) end
   if not reprocess and done == length then return 'done' end
-  local place = call('HGET', P .. 'u', task.id)
-  if place and not present(task.id, place) then place = false end
+  local place = call('HGET', P .. 'u', id)
+  if place and not present(id, place) then place = false end
   local letter = place and string.match(place, '^dead (%S+)')
   if place and not letter then return 'duplicate' end
   if not reprocess then
-    if letter or done + bits(P .. 'x:' .. block, task.first, task.last) == length then return 'dead' end
+    if letter or touched and done + bits(P .. 'x:' .. block, first, last) == length then return 'dead' end
   else
     if letter then
       call('XDEL', P .. 'dlq', letter)
-      task.deliveries = 1
+      deliveries = 1
     end
-    local cleared = clear_dead(block, task.first, task.last)
+    local cleared = touched and clear_dead(block, tonumber(first), tonumber(last)) or 0
     if cleared > 0 then call('HINCRBY', key, 'dead', -cleared) end
   end
-  add(class, task.id, pack_task(task))
+  add(class, id, body_head .. first .. ' ' .. last .. ' 0 0 ' .. deliveries .. body_tail)
   return 'enqueued'
 end
 
-local now = whole(math.floor(now_us() / 1000))
 for index = 11, #ARGV, 2 do
-  local first, last = ARGV[index], ARGV[index + 1]
-  local result = offer({
-    kind = kind, number = number, hash = hash, first = tonumber(first), last = tonumber(last),
-    attempts = 0, recoveries = 0, deliveries = 0, at = now, nodes = '-', block = block,
-    id = kind .. ':' .. number .. ':' .. string.sub(hash, 3, 10) .. ':' .. first .. '-' .. last,
-  })
+  local result = offer(ARGV[index], ARGV[index + 1])
   made[result] = made[result] + 1
 end
 

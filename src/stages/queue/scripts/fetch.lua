@@ -4,7 +4,7 @@
 -- ARGV     keep, consumer, free, lease ms, reclaim ms, most recoveries, seed,
 --          6 allowances and 6 weights in the order of CLASSES
 -- Returns  { ms until it is worth asking again or -1, recovered, clock went back 0 | 1, buried bodies,
---            then class, entry, token, packed task as delivered, ... }
+--            then class, entry, token, earlier deliveries of the entry, packed task as it was added, ... }
 --
 -- Races: the token is written in the step that delivers, so two owners never have one. An expired lease is claimed
 -- only if it is still idle for the whole lease (XCLAIM's own condition): of two recoverers one gets it. A reply that
@@ -44,29 +44,47 @@ if rate then
 end
 local rate_bound = left < free
 
+-- What the tasks of a block have in common is looked at once; neighbours in a stream are mostly of one block.
+local blocks, beginning, block = {}, '', nil
+local function look(body)
+  if string.find(body, beginning, 1, true) ~= 1 or not block then
+    local kind, number, hash = string.match(body, '^([^ ]+) ([^ ]+) ([^ ]+) ')
+    beginning = kind .. ' ' .. number .. ' ' .. hash .. ' '
+    block = blocks[beginning]
+    if not block then
+      local name = kind .. ':' .. number .. ':' .. hash
+      block = {
+        name = name, head = kind .. ':' .. number .. ':' .. string.sub(hash, 3, 10) .. ':',
+        orphaned = is_orphaned({ block = name }), touched = bits(P .. 'm:' .. name, 0, -1) > 0,
+      }
+      blocks[beginning] = block
+    end
+  end
+  return string.match(body, '^([^ ]+) ([^ ]+)', #beginning + 1)
+end
+
 local last_token = nil
-local tokens, states = {}, {}
-local function deliver(class, entry, task, times)
-  local block_state = states[task.block] or call('HGET', P .. 'b:' .. task.block, 'state') or ''
-  states[task.block] = block_state
-  if block_state == 'orphaned' then
-    remove(class, entry, task.id)
+local tokens = {}
+local function deliver(class, entry, body, earlier)
+  local first, last = look(body)
+  local id = block.head .. first .. '-' .. last
+  if block.orphaned then
+    remove(class, entry, id)
     count('orphaned', 1)
     return false
   end
-  if string.sub(class, 1, 1) == 'p' and is_done(task) then
-    remove(class, entry, task.id)
+  if block.touched and string.sub(class, 1, 1) == 'p' and
+    is_done({ block = block.name, first = tonumber(first), last = tonumber(last) }) then
+    remove(class, entry, id)
     count('skipped', 1)
     return false
   end
   -- At least the server's microseconds: a fence that lost its last second would repeat tokens otherwise.
   last_token = math.max((last_token or tonumber(call('GET', P .. 'fence:task') or 0)) + 1, now)
-  task.recoveries = task.recoveries + times - 1
-  task.deliveries = task.deliveries + times - 1
-  local token = whole(last_token)
-  tokens[#tokens + 1] = task.id
+  local token, n = whole(last_token), #found
+  tokens[#tokens + 1] = id
   tokens[#tokens + 1] = token
-  for _, value in ipairs({ class, entry, token, pack_task(task) }) do found[#found + 1] = value end
+  found[n + 1], found[n + 2], found[n + 3], found[n + 4], found[n + 5] = class, entry, token, earlier, body
   left = left - 1
   allow[class] = allow[class] - 1
   return true
@@ -98,7 +116,7 @@ if left > 0 and (now_ms - tonumber(facts['reclaimed'] or 0) >= reclaim or went_b
           end
         elseif left == 0 or allow[class] == 0 then
           exhausted = true
-        elseif #call('XCLAIM', key, GROUP, consumer, lease, entry) > 0 and deliver(class, entry, task, times + 1) then
+        elseif #call('XCLAIM', key, GROUP, consumer, lease, entry) > 0 and deliver(class, entry, body[2][2], times) then
           recovered = recovered + 1
           count('recovered', 1)
         end
@@ -150,7 +168,7 @@ while left > 0 and #open > 0 and rounds < 20 do
   for index, class in ipairs(open) do
     local want = math.min(quotas[index], allow[class], left)
     local entries = want > 0 and read(class, want) or {}
-    for _, entry in ipairs(entries) do deliver(class, entry[1], unpack_task(entry[2][2]), 1) end
+    for _, entry in ipairs(entries) do deliver(class, entry[1], entry[2][2], 0) end
     if #entries == want and allow[class] > 0 then still[#still + 1] = class end
   end
   open = still
@@ -168,7 +186,7 @@ else
   if earliest[2] then next_ms = math.max(0, tonumber(earliest[2]) - now_ms) end
 end
 if rate then
-  level = level - #found / 4
+  level = level - #found / 5
   redis.pcall('HSET', P .. 'meta', 'rate_level', tostring(level), 'rate_at', whole(now))
   if rate_bound then
     local wait = math.ceil(math.max(0, 1 - level) * 1000 / rate)

@@ -22,7 +22,9 @@ if is_orphaned(task) then
   return 'orphaned'
 end
 count(counter, 1)
-for index = 9, rest - 1, 2 do mark_done(task.block, tonumber(ARGV[index]), tonumber(ARGV[index + 1])) end
+local ranges = {}
+for index = 9, rest - 1 do ranges[#ranges + 1] = tonumber(ARGV[index]) end
+if n > 0 then mark_done(task.block, ranges) end
 local ready_ms = math.floor(now_us() / 1000) + delay_ms
 for index = rest, #ARGV do
   local again = unpack_task(ARGV[index])

@@ -24,12 +24,12 @@ local function now_us()
 end
 
 local function whole(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 local function unpack_task(body)
   local kind, number, hash, first, last, attempts, recoveries, deliveries, at, nodes =
-    string.match(body, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    string.match(body, '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
   return {
     kind = kind, number = number, hash = hash, first = tonumber(first), last = tonumber(last),
     attempts = tonumber(attempts), recoveries = tonumber(recoveries), deliveries = tonumber(deliveries),
@@ -181,18 +181,20 @@ local function write_done(block, first, last)
   return fresh
 end
 
-local function mark_done(block, first, last)
-  local fresh = write_done(block, first, last)
+-- `ranges` is first, last, first, last, and so on.
+local function mark_done(block, ranges)
+  local fresh = 0
+  for index = 1, #ranges, 2 do fresh = fresh + write_done(block, ranges[index], ranges[index + 1]) end
   local key = P .. 'b:' .. block
   local known = call('HMGET', key, 'total', 'done', 'dead')
-  if not known[1] then
-    clear_dead(block, first, last)
-    remember(block) -- its bits count when the block is opened again
-    return
-  end
   local total, done, dead = tonumber(known[1]), tonumber(known[2]), tonumber(known[3])
-  if dead > 0 then
-    local cleared = clear_dead(block, first, last)
+  if not total or dead > 0 then
+    local cleared = 0
+    for index = 1, #ranges, 2 do cleared = cleared + clear_dead(block, ranges[index], ranges[index + 1]) end
+    if not total then
+      remember(block) -- its bits count when the block is opened again
+      return
+    end
     if cleared > 0 then dead = call('HINCRBY', key, 'dead', -cleared) end
   end
   if fresh > 0 then done = call('HINCRBY', key, 'done', fresh) end
