@@ -6,6 +6,7 @@ import process from "node:process";
 import { JSONParser } from "@streamparser/json";
 import { openDecoder } from "../src/stages/decode/decoder.ts";
 import type { ProofRecord, TraceDecoder, TraceSink } from "../src/stages/decode/port.ts";
+import { peakBytes } from "../tests/embedded/process_status.ts";
 import { type ParsedStructlog, PlainColumns } from "./decode_plain.ts";
 import { NativeSink } from "./native_sink.ts";
 import {
@@ -218,12 +219,6 @@ async function workOf(way: string, client: Client, script: string, bytes: number
   }
 }
 
-/** Greatest resident memory so far, as the kernel counts it. */
-async function peakRssMb(): Promise<number> {
-  const status = await Deno.readTextFile("/proc/self/status");
-  return Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]) * 1024 / 1e6;
-}
-
 if (import.meta.main) {
   const [way, client, script, bytes, runs] = Deno.args;
   const work = await workOf(way!, client as Client, script!, Number(bytes));
@@ -246,7 +241,7 @@ if (import.meta.main) {
     wallSeconds,
     ...(work.fastShare === undefined ? {} : { fastShare: work.fastShare() }),
     ...(work.nativeRows === undefined ? {} : { nativeRows: work.nativeRows() }),
-    peakRssMb: await peakRssMb(),
+    peakRssMb: await peakBytes(Deno.pid) / 1e6,
   };
   Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(measurement)));
 }

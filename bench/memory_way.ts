@@ -1,6 +1,7 @@
 /** The sides of `memory_bench.ts`: `memory_way.ts make BYTES` writes a trace, `memory_way.ts decode BYTES` has one made and decodes it. */
 import { openDecoder } from "../src/stages/decode/decoder.ts";
 import { readReply } from "../src/stages/trace/read.ts";
+import { peakBytes } from "../tests/embedded/process_status.ts";
 import { NativeSink } from "./native_sink.ts";
 import { DEEP, type Script, SyntheticTrace, WIDE_STORAGE } from "./synthetic_trace.ts";
 
@@ -52,8 +53,7 @@ async function decode(size: number): Promise<MemoryMeasurement> {
   if (verdict !== "proved" || rows !== structlogs) {
     throw new Error(`Cannot measure ${rows} of ${structlogs} structlogs that are ${verdict}`);
   }
-  const status = await Deno.readTextFile("/proc/self/status");
-  return { bytes, structlogs, wallSeconds, peakRssMb: Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]) * 1024 / 1e6 };
+  return { bytes, structlogs, wallSeconds, peakRssMb: await peakBytes(Deno.pid) / 1e6 };
 }
 
 if (import.meta.main) {
