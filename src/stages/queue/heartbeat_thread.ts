@@ -5,6 +5,9 @@ import type { Heart } from "./leases.ts";
 import { type QueueOptions, taskId } from "./port.ts";
 import type { RedisTarget } from "./redis_connection.ts";
 
+/** How long the thread may take a lease that has ended for one in hand. */
+const FORGET_LINGER_MS = 100;
+
 /** What the heartbeat finds out about a network's leases. */
 export interface Findings {
   lost(tokens: readonly number[]): void;
@@ -17,6 +20,8 @@ export class HeartbeatThread {
   readonly #findings = new Map<string, Findings>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #forgotten = new Map<string, number[]>();
+  #lingering: ReturnType<typeof setTimeout> | undefined;
+  #ended = false;
 
   constructor(target: RedisTarget, consumer: string, options: QueueOptions) {
     this.#worker = new Worker(new URL("./heartbeat_worker.ts", import.meta.url), { type: "module", name: "heartbeat" });
@@ -31,10 +36,12 @@ export class HeartbeatThread {
     return {
       share: (buffer, memory) => this.#send({ kind: "share", network, buffer, memory }),
       watch: (leases) => {
-        this.#flush();
+        const forgotten = this.#forgotten.get(network) ?? [];
+        this.#forgotten.delete(network);
         this.#send({
           kind: "watch",
           network,
+          forgotten,
           leases: leases.map(({ delivery, cell }) => ({
             token: delivery.token,
             class: shortClass(delivery.task.class),
@@ -51,22 +58,27 @@ export class HeartbeatThread {
 
   /** Ends the thread, and with it every renewal. */
   async close(): Promise<void> {
+    this.#ended = true;
+    clearTimeout(this.#lingering);
     this.#send({ kind: "close" });
     await this.#closed.promise;
     this.#worker.terminate();
   }
 
-  /** Leases of one turn of the event loop are forgotten in one message. */
+  /** Goes with the next leases to watch: until then a renewal finds that the token is no longer theirs. */
   #forget(network: string, tokens: readonly number[]): void {
-    if (tokens.length === 0) return;
-    if (this.#forgotten.size === 0) queueMicrotask(() => this.#flush());
+    if (tokens.length === 0 || this.#ended) return;
+    this.#lingering ??= setTimeout(() => this.#flush(), FORGET_LINGER_MS);
     const together = this.#forgotten.get(network) ?? [];
     together.push(...tokens);
     this.#forgotten.set(network, together);
   }
 
   #flush(): void {
-    for (const [network, tokens] of this.#forgotten) this.#send({ kind: "forget", network, tokens });
+    this.#lingering = undefined;
+    for (const [network, forgotten] of this.#forgotten) {
+      this.#send({ kind: "watch", network, forgotten, leases: [] });
+    }
     this.#forgotten.clear();
   }
 

@@ -27,8 +27,13 @@ export type ToHeartbeat =
     readonly stallTimeoutMs: number;
   }
   | { readonly kind: "share"; readonly network: string; readonly buffer: number; readonly memory: SharedArrayBuffer }
-  | { readonly kind: "watch"; readonly network: string; readonly leases: readonly BeatLease[] }
-  | { readonly kind: "forget"; readonly network: string; readonly tokens: readonly number[] }
+  | {
+    readonly kind: "watch";
+    readonly network: string;
+    /** Tokens of leases that have ended. */
+    readonly forgotten: readonly number[];
+    readonly leases: readonly BeatLease[];
+  }
   | { readonly kind: "close" };
 
 /** From the thread. */
@@ -100,6 +105,7 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
         case "watch": {
           const pulse = pulses.get(message.network) ?? new Pulse<Watching>(stallTimeoutMs);
           pulses.set(message.network, pulse);
+          for (const token of message.forgotten) pulse.forget(token);
           for (const lease of message.leases) {
             const memory = memories.get(`${message.network} ${lease.buffer}`) as SharedArrayBuffer;
             pulse.watch(
@@ -109,9 +115,6 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
           }
           break;
         }
-        case "forget":
-          for (const token of message.tokens) pulses.get(message.network)?.forget(token);
-          break;
         case "close":
           clearInterval(timer);
           void disconnected(client).then(() => {

@@ -578,25 +578,15 @@ class RedisQueue implements WorkQueue {
       seed,
       ...TASK_CLASSES.map((name) => allow[name]),
       ...TASK_CLASSES.map((name) => weights[name]),
-    ]) as [string, number, number, string[], ...(string | number)[]];
-    const [next, recovered, wentBack, buried] = answer;
-    const deliveries: Delivery[] = [];
-    for (let index = 4; index < answer.length; index += 5) {
-      const earlier = answer[index + 3] as number;
-      const { task, deliveries: before } = unpack(answer[index + 4] as string, answer[index] as string, this.network);
-      deliveries.push({
-        task: earlier === 0 ? task : { ...task, recoveries: task.recoveries + earlier },
-        entry: answer[index + 1] as string,
-        token: Number(answer[index + 2]),
-        deliveries: before + earlier,
-      });
-    }
+    ]) as [string, number, number, string[], string];
+    const [next, recovered, wentBack, buried, found] = answer;
+    const deliveries = found === "" ? [] : found.split("\n").map((line) => unpackDelivery(line, this.network));
     const nextMs = Number(next);
     return {
       deliveries,
       recovered,
       clockWentBack: wentBack === 1,
-      buried: buried.map((text) => unpack(text.slice(3), text.slice(0, 2), this.network).task),
+      buried: buried.map((text) => unpack(text.slice(3).split(" "), text.slice(0, 2), this.network).task),
       ...(nextMs < 0 ? {} : { nextMs }),
     };
   }
@@ -615,7 +605,7 @@ class RedisQueue implements WorkQueue {
       }
       order.push(...indices);
     }
-    const answer = await this.#run("end", args) as Verdict[];
+    const answer = (await this.#run("end", args) as string).split(" ") as Verdict[];
     const verdicts: Verdict[] = [];
     order.forEach((index, at) => verdicts[index] = answer[at] as Verdict);
     return verdicts;
@@ -715,7 +705,7 @@ class RedisQueue implements WorkQueue {
 
   #letter(id: string, fields: string[]): DeadLetter {
     const values = pairs(fields);
-    const { task } = unpack(values.get("t") as string, values.get("c") as string, this.network);
+    const { task } = unpack((values.get("t") as string).split(" "), values.get("c") as string, this.network);
     return {
       id,
       task,
@@ -806,14 +796,35 @@ function pack(task: Task, deliveries: number): string {
   ].join(" ");
 }
 
-function unpack(body: string, short: string, network: string): { readonly task: Task; readonly deliveries: number } {
-  const [kind, number, hash, first, last, attempts, recoveries, deliveries, at, nodes] = body.split(" ") as [
-    TaskKind,
-    ...string[],
-  ] as [TaskKind, string, string, string, string, string, string, string, string, string];
+/** A line of what `scripts/fetch.lua` delivers. */
+function unpackDelivery(line: string, network: string): Delivery {
+  const [short, entry, token, earlierText, ...body] = line.split(" ") as [string, string, string, string, ...string[]];
+  const earlier = Number(earlierText);
+  const { task, deliveries } = unpack(body, short, network);
+  return {
+    task: earlier === 0 ? task : { ...task, recoveries: task.recoveries + earlier },
+    token: Number(token),
+    entry,
+    deliveries: deliveries + earlier,
+  };
+}
+
+function unpack(body: string[], short: string, network: string): Pick<Delivery, "task" | "deliveries"> {
+  const [kind, number, hash, first, last, attempts, recoveries, deliveries, at, nodes] = body as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   return {
     task: {
-      kind,
+      kind: kind as TaskKind,
       network,
       blockNumber: Number(number),
       blockHash: hash,

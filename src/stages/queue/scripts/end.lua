@@ -4,7 +4,7 @@
 -- ARGV     keep, then per group of leases of one block and class: 'done' | 'orphaned', class, block
 --          `kind:number:hash`, ids of its tasks up to their range `kind:number:hash8:`, n, then n times entry, token,
 --          first, last in the order of their first transactions
--- Returns  per lease 'settled' | 'stale' | 'orphaned'
+-- Returns  'settled' | 'stale' | 'orphaned' of every lease, in one text
 --
 -- Races: an owner whose lease was taken over has an older token and is refused, whatever it wrote. Sent twice, the
 -- second finds no token and every bit set. Only a bit that goes from 0 to 1 counts, so no order of overlapping ranges
@@ -65,4 +65,4 @@ end
 
 local at = 2
 while at <= #ARGV do at = settle_group(at) end
-return verdicts
+return table.concat(verdicts, ' ')

@@ -3,8 +3,9 @@
 -- KEYS[1]  prefix
 -- ARGV     keep, consumer, free, lease ms, reclaim ms, most recoveries, seed,
 --          6 allowances and 6 weights in the order of CLASSES
--- Returns  { ms until it is worth asking again or -1, recovered, clock went back 0 | 1, buried bodies,
---            then class, entry, token, earlier deliveries of the entry, packed task as it was added, ... }
+-- Returns  { ms until it is worth asking again or -1, recovered, clock went back 0 | 1, buried bodies, deliveries }:
+--          the last is one text, a line for each: `class entry token earlier task`, with the earlier deliveries of the
+--          entry and the packed task as it was added; a reply of many parts costs both sides more than the tasks
 --
 -- Races: the token is written in the step that delivers, so two owners never have one. An expired lease is claimed
 -- only if it is still idle for the whole lease (XCLAIM's own condition): of two recoverers one gets it. A reply that
@@ -81,10 +82,10 @@ local function deliver(class, entry, body, earlier)
   end
   -- At least the server's microseconds: a fence that lost its last second would repeat tokens otherwise.
   last_token = math.max((last_token or tonumber(call('GET', P .. 'fence:task') or 0)) + 1, now)
-  local token, n = whole(last_token), #found
+  local token = whole(last_token)
   tokens[#tokens + 1] = id
   tokens[#tokens + 1] = token
-  found[n + 1], found[n + 2], found[n + 3], found[n + 4], found[n + 5] = class, entry, token, earlier, body
+  found[#found + 1] = class .. ' ' .. entry .. ' ' .. token .. ' ' .. earlier .. ' ' .. body
   left = left - 1
   allow[class] = allow[class] - 1
   return true
@@ -186,7 +187,7 @@ else
   if earliest[2] then next_ms = math.max(0, tonumber(earliest[2]) - now_ms) end
 end
 if rate then
-  level = level - #found / 5
+  level = level - #found
   redis.pcall('HSET', P .. 'meta', 'rate_level', tostring(level), 'rate_at', whole(now))
   if rate_bound then
     local wait = math.ceil(math.max(0, 1 - level) * 1000 / rate)
@@ -194,6 +195,4 @@ if rate then
   end
 end
 
-local answer = { whole(next_ms), recovered, went_back and 1 or 0, buried }
-for _, value in ipairs(found) do answer[#answer + 1] = value end
-return answer
+return { whole(next_ms), recovered, went_back and 1 or 0, buried, table.concat(found, '\n') }
