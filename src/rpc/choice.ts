@@ -7,6 +7,8 @@ import type { CallClass, Hash, LeaseAsk } from "./port.ts";
 
 const PINS = 4_096;
 const PIN_MS = 600_000;
+/** Blocks below the tip within which branches are told apart by who is at the tip. */
+const YOUNG_BLOCKS = 64;
 /** Weight of a node that announced the block. */
 const ANNOUNCED_WEIGHT = 2;
 
@@ -71,6 +73,7 @@ export class Chooser {
     eligible = preferred(eligible, (node) => node.options.tier === "primary");
     const { avoid } = ask.need;
     if (avoid !== undefined) eligible = preferred(eligible, (node) => !avoid.includes(node.name));
+    if (asksForChain(ask, eligible)) eligible = preferred(eligible, (node) => node.lagBlocks === 0);
     return ask.blockHash === undefined
       ? this.#unpinned(eligible, ask, nowMs)
       : this.#pinned(eligible, refusals, ask, ask.blockHash, nowMs);
@@ -171,6 +174,13 @@ export class Chooser {
   weightOf(node: PoolNode, callClass: CallClass, nowMs: number): number {
     return this.#weight(node, callClass, nowMs);
   }
+}
+
+/** Whether the answer says which chain is the canonical one: who is behind may be on a branch that lost. */
+function asksForChain({ need, blockHash, blockNumber }: LeaseAsk, nodes: readonly PoolNode[]): boolean {
+  if (need.class === "head") return true;
+  if (blockHash !== undefined || blockNumber === undefined) return false;
+  return blockNumber > Math.max(...nodes.map((node) => node.headNumber ?? 0)) - YOUNG_BLOCKS;
 }
 
 function preferred(nodes: PoolNode[], wanted: (node: PoolNode) => boolean): PoolNode[];

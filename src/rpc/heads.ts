@@ -56,7 +56,6 @@ export class HeadBook {
   readonly #firstSeenMs = new Map<number, number>();
   /** The claim of a leap that a second node may confirm. */
   #leap: { readonly node: PoolNode; readonly number: number; readonly atMs: number } | undefined;
-  #tip: number | undefined;
 
   constructor(lag: { readonly blocks: number; readonly seconds: number }, nodeCount: number, epochMs: () => number) {
     this.#lag = lag;
@@ -64,29 +63,38 @@ export class HeadBook {
     this.#epochMs = epochMs;
   }
 
-  /** Highest plausible head. */
+  /** Highest plausible head; what a node on a fork says does not count while there are others. */
   get tip(): number | undefined {
-    return this.#tip;
+    const known = [...this.#nodes];
+    const trusted = known.filter(([node]) => !node.forked);
+    const numbers = (trusted.length > 0 ? trusted : known).map(([, head]) => head.number);
+    return numbers.length === 0 ? undefined : Math.max(...numbers);
   }
 
-  /** Takes a head of a node; updates the node's lag. @returns what it is, and the head to pass on, if it is one */
+  /**
+   * Takes a head of a node; updates the node's lag.
+   *
+   * @returns what it is, and the head to pass on: the chain's, never that of a node which is behind or on a fork.
+   */
   observe(node: PoolNode, facts: HeadFacts, nowMs: number): { readonly result: HeadResult; readonly head?: Head } {
     if (!this.#plausible(node, facts, nowMs) || this.#isLate(node, facts.number)) return { result: "stale" };
     this.#noteReturn(node, facts);
     node.announce(facts.hash);
     this.#advance(node, facts.number, nowMs);
     if (this.#seen.has(facts.hash)) return { result: "duplicate" };
-    if (facts.number < this.#tip! - STALE_BLOCKS) return { result: "stale" };
+    const tip = this.tip!;
+    if (facts.number < tip - STALE_BLOCKS) return { result: "stale" };
     const reorg = this.#holds(facts.number);
     this.#seen.set(facts.hash, facts.number);
     if (this.#seen.size > REMEMBERED) this.#seen.delete(this.#seen.keys().next().value!);
-    return { result: reorg ? "reorg" : "new", head: { ...facts, node: node.name, reorg } };
+    const result = reorg ? "reorg" : "new";
+    return node.forked || facts.number < tip ? { result } : { result, head: { ...facts, node: node.name, reorg } };
   }
 
   /** A node's head is at least `number`, as a reply showed. */
   reached(node: PoolNode, number: number, nowMs: number): void {
     const known = this.#nodes.get(node);
-    if (known === undefined || number <= known.number || (this.#tip !== undefined && number > this.#tip)) return;
+    if (known === undefined || number <= known.number || number > this.tip!) return;
     this.#advance(node, number, nowMs);
   }
 
@@ -138,13 +146,13 @@ export class HeadBook {
       this.#firstSeenMs.set(number, nowMs);
       if (this.#firstSeenMs.size > REMEMBERED) this.#firstSeenMs.delete(this.#firstSeenMs.keys().next().value!);
     }
-    this.#tip = Math.max(...[...this.#nodes.values()].map((each) => each.number));
-    this.#judge(node, head, nowMs);
-    for (const [other, its] of this.#nodes) if (other !== node) this.#measure(other, its, nowMs);
+    const tip = this.tip!;
+    this.#judge(node, head, tip, nowMs);
+    for (const [other, its] of this.#nodes) if (other !== node) this.#measure(other, its, tip, nowMs);
   }
 
-  #measure(node: PoolNode, head: NodeHead, nowMs: number): void {
-    node.lagBlocks = this.#tip! - head.number;
+  #measure(node: PoolNode, head: NodeHead, tip: number, nowMs: number): void {
+    node.lagBlocks = Math.max(0, tip - head.number);
     node.lagMs = node.lagBlocks === 0 ? 0 : nowMs - (this.#firstAboveMs(head.number) ?? nowMs);
   }
 
@@ -157,8 +165,8 @@ export class HeadBook {
     return first;
   }
 
-  #judge(node: PoolNode, head: NodeHead, nowMs: number): void {
-    this.#measure(node, head, nowMs);
+  #judge(node: PoolNode, head: NodeHead, tip: number, nowMs: number): void {
+    this.#measure(node, head, tip, nowMs);
     const late = node.lagBlocks > this.#lag.blocks || node.lagMs > this.#lag.seconds;
     head.lateObservations = late ? head.lateObservations + 1 : 0;
     if (node.lagBlocks > CAUGHT_UP_BLOCKS) head.caughtUpSinceMs = undefined;

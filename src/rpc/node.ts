@@ -210,7 +210,7 @@ export class PoolNode {
       return { reason: `${need.method} not available`, until: offUntilMs, scope: "node" };
     }
     const announced = ask.blockHash !== undefined && this.#announced.has(ask.blockHash);
-    if (this.forked && ask.blockHash !== undefined && !announced) {
+    if (this.forked && !announced) {
       return { reason: "on a fork", until: "event", scope: "node" };
     }
     if (this.splitAbove !== undefined && ask.blockNumber !== undefined && ask.blockNumber > this.splitAbove) {

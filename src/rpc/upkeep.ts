@@ -238,6 +238,7 @@ export class Upkeep {
         const head = await this.#readBlock(node, "latest");
         if (head !== undefined) seen(node, head);
       },
+      () => this.#compareOnce(node),
     ];
   }
 
@@ -466,18 +467,20 @@ export class Upkeep {
     }
   }
 
-  async #compareOnce(): Promise<void> {
+  /** @param joining A node that is not used before it has been compared. Who is right a tie does not tell yet. */
+  async #compareOnce(joining?: PoolNode): Promise<void> {
     const { heads, nodes, options } = this.#context;
     if (heads.tip === undefined || heads.tip < FORK_DEPTH) return;
     const number = heads.tip - FORK_DEPTH;
     const asked = nodes.filter((node) =>
-      node.probed && node.wrongChain === undefined && !node.drained && node.connection.state === "closed" &&
-      (node.headNumber ?? -1) >= number
+      node.headNumber !== undefined && node.wrongChain === undefined && !node.drained &&
+      node.connection.state === "closed" && (joining !== undefined || node.probed)
     );
     if (asked.length < 2) return;
-    const found = await this.#hashesOf(asked, `0x${number.toString(16)}`);
+    const level = asked.filter((node) => node.headNumber! >= number);
+    const found = await this.#hashesOf(level, number, joining);
     const agreed = majority([...found.values()]);
-    if (agreed === undefined && found.size > 1) {
+    if (agreed === undefined && found.size > 1 && joining === undefined) {
       for (const node of nodes) node.splitAbove ??= this.#agreedNumber ?? 0;
       emit({
         kind: "rpc_chain_split",
@@ -490,9 +493,22 @@ export class Upkeep {
       for (const node of nodes) node.splitAbove = undefined;
       for (const [node, hash] of found) node.forked = hash !== agreed;
       const minority = [...found.keys()].filter((node) => node.forked);
-      if (minority.length > 0) await this.#checkFinalized(asked, minority);
+      if (minority.length > 0) await this.#checkFinalized(level, minority);
+      const others = level.filter((node) => !node.forked);
+      await Promise.all(
+        asked.filter((node) => !level.includes(node)).map((node) => this.#compareLate(node, others, joining)),
+      );
     }
     this.#context.changed();
+  }
+
+  /** A node whose head is so far behind is compared at its head. */
+  async #compareLate(node: PoolNode, others: readonly PoolNode[], joining: PoolNode | undefined): Promise<void> {
+    const found = await this.#hashesOf([node, ...others], node.headNumber!, joining);
+    const own = found.get(node);
+    found.delete(node);
+    const agreed = majority([...found.values()]);
+    if (own !== undefined && agreed !== undefined) node.forked = own !== agreed;
   }
 
   /** A fork below the finalized block is another chain. */
@@ -503,7 +519,7 @@ export class Upkeep {
       throw error;
     });
     if (finalized === undefined) return;
-    const found = await this.#hashesOf(asked, `0x${finalized.number.toString(16)}`);
+    const found = await this.#hashesOf(asked, finalized.number);
     const agreed = majority([...found.values()]);
     for (const node of minority) {
       const hash = found.get(node);
@@ -512,14 +528,15 @@ export class Upkeep {
     }
   }
 
-  async #hashesOf(asked: readonly PoolNode[], block: string): Promise<Map<PoolNode, Hash>> {
+  /** @param needed The node without whose answer nothing is known. */
+  async #hashesOf(asked: readonly PoolNode[], number: number, needed?: PoolNode): Promise<Map<PoolNode, Hash>> {
     const found = new Map<PoolNode, Hash>();
     await Promise.all(asked.map(async (node) => {
       try {
-        const head = await this.#readBlock(node, block);
+        const head = await this.#readBlock(node, `0x${number.toString(16)}`);
         if (head !== undefined) found.set(node, head.hash);
       } catch (error) {
-        if (!(error instanceof RpcFailure)) throw error;
+        if (!(error instanceof RpcFailure) || node === needed) throw error;
       }
     }));
     return found;

@@ -1,8 +1,9 @@
 /** What the pool finds out about its nodes. */
 import assert from "node:assert/strict";
-import type { RequestAsk } from "../../src/rpc/port.ts";
+import type { Head, RequestAsk } from "../../src/rpc/port.ts";
+import { headerOf } from "./flaky_node.ts";
 import { Recorder } from "./recorder.ts";
-import { simulate } from "./simulated.ts";
+import { simulate, type Simulation } from "./simulated.ts";
 
 function read(deadlineMs: number, more: Partial<RequestAsk<unknown>> = {}): RequestAsk<unknown> {
   return { class: "read", decode: (result) => result, priority: "process", deadlineMs, ...more };
@@ -51,6 +52,77 @@ Deno.test("a head far above all others is believed when a second node says so", 
   await clock.advance(5_000);
   assert.deepEqual(pool.nodes().map(({ headNumber }) => headNumber), [290, 290, 100]);
   assert.equal(pool.nodes()[2]!.condition, "lagging");
+});
+
+/** Where the pool sends what says which chain is the canonical one. */
+async function readByNumber(simulation: Simulation, number: number): Promise<unknown> {
+  const { pool, clock } = simulation;
+  const params = [`0x${number.toString(16)}`, false];
+  const value = pool.request("eth_getBlockByNumber", params, read(clock.now() + 5_000, { blockNumber: number }));
+  const settled = value.catch((error: unknown) => error);
+  await clock.advance(1_000);
+  return await settled;
+}
+
+for (const [head, joining] of [[95, "abc"], [50, "abc"], [95, "c"], [50, "c"]] as const) {
+  Deno.test(`node c on a fork with head ${head} is known before it is used where ${joining} join, and is not asked for the chain`, async () => {
+    await using simulation = await simulate({ a: {}, b: {}, c: { weight: 1_000 } }, { blockTime: "1s" });
+    const { pool, nodes, clock } = simulation;
+    const heads: Head[] = [];
+    const watching = pool.heads.subscribe((each) => void heads.push(each));
+    Object.assign(nodes.c!.chain, { fork: 1, forkAt: 40, head });
+    for (const name of joining) pool.reset(name);
+    await clock.advance(2_000);
+    assert.deepEqual(pool.nodes().map(({ condition }) => condition), ["ready", "ready", "forked"]);
+    nodes.c!.chain.head = head + 1;
+    for (const node of [nodes.a!, nodes.b!]) node.chain.head = 101;
+    await clock.advance(3_000);
+    for (let block = 42; block < 52; block++) {
+      assert.deepEqual(await readByNumber(simulation, block), headerOf(nodes.a!.chain, block));
+      assert.equal(await pool.request("eth_blockNumber", [], { ...read(clock.now() + 1_000), class: "head" }), "0x65");
+    }
+    assert.deepEqual(heads.map(({ number, node }) => [number, node === "c"]), [[101, false]]);
+    watching.unsubscribe();
+    // It is on the chain again.
+    Object.assign(nodes.c!.chain, { fork: 0, head: 101 });
+    await clock.advance(45_000);
+    assert.equal(pool.nodes()[2]!.condition, "ready");
+  });
+}
+
+Deno.test("a node on a fork does not move the tip, however long its chain", async () => {
+  await using simulation = await simulate({ a: {}, b: {}, c: {} }, { blockTime: "1s" });
+  const { pool, nodes, clock } = simulation;
+  Object.assign(nodes.c!.chain, { fork: 1, forkAt: 40 });
+  pool.reset("c");
+  await clock.advance(2_000);
+  nodes.c!.chain.head = 130;
+  await clock.advance(5_000);
+  assert.deepEqual(pool.nodes().map(({ condition, lagBlocks }) => [condition, lagBlocks]), [
+    ["ready", 0],
+    ["ready", 0],
+    ["forked", 0],
+  ]);
+});
+
+Deno.test("what says which chain is the canonical one is asked of a node at the tip", async () => {
+  await using simulation = await simulate({ a: {}, b: { weight: 1_000 }, c: { weight: 1_000 } }, { blockTime: "1s" });
+  const { pool, nodes, clock } = simulation;
+  const heads: Head[] = [];
+  const watching = pool.heads.subscribe((each) => void heads.push(each));
+  nodes.a!.chain.head = 103;
+  await clock.advance(2_000);
+  Object.assign(nodes.b!.chain, { head: 101, fork: 1, forkAt: 99 });
+  await clock.advance(2_000);
+  for (let time = 0; time < 10; time++) {
+    assert.deepEqual(await readByNumber(simulation, 100), headerOf(nodes.a!.chain, 100));
+    assert.equal(await pool.request("eth_blockNumber", [], { ...read(clock.now() + 1_000), class: "head" }), "0x67");
+  }
+  assert.deepEqual(heads.map(({ number }) => number), [103]);
+  watching.unsubscribe();
+  // Without it the others answer.
+  pool.setDrained("a", true);
+  assert.notEqual((await readByNumber(simulation, 100) as { number?: string }).number, undefined);
 });
 
 Deno.test("state that a node has pruned is learned, asked elsewhere, and forgotten after an hour", async () => {
