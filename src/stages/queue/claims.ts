@@ -15,6 +15,7 @@ const ROUSED = "roused";
 export type Capacity = (network: string) => number;
 
 interface LaneWaiting {
+  readonly drain: AbortSignal;
   readonly resolve: (lease: Lease | undefined) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -28,6 +29,7 @@ export class Claims {
   readonly #running = new Set<Lease>();
   /** Leases that wait until they can run alone. */
   readonly #alone: Lease[] = [];
+  readonly #drains = new WeakSet<AbortSignal>();
   #pumping = false;
   #wake = new AbortController();
   #turn = 0;
@@ -52,20 +54,24 @@ export class Claims {
    */
   next(drain: AbortSignal): Promise<Lease | undefined> {
     if (drain.aborted) return Promise.resolve(undefined);
+    if (!this.#drains.has(drain)) { // one listener for every turn of every lane
+      this.#drains.add(drain);
+      drain.addEventListener("abort", () => this.#leave(drain), { once: true });
+    }
     const { promise, resolve, reject } = Promise.withResolvers<Lease | undefined>();
-    const lane = { resolve, reject };
-    const leave = () => {
-      const index = this.#waiting.indexOf(lane);
-      if (index === -1) return; // its lease is on the way
-      this.#waiting.splice(index, 1);
-      this.#rouse();
-      resolve(undefined);
-    };
-    drain.addEventListener("abort", leave, { once: true });
-    this.#waiting.push(lane);
+    this.#waiting.push({ drain, resolve, reject });
     this.#rouse();
     if (!this.#pumping) void this.#run();
-    return promise.finally(() => drain.removeEventListener("abort", leave));
+    return promise;
+  }
+
+  /** A lane whose lease is on the way does not wait here any more. */
+  #leave(drain: AbortSignal): void {
+    const leaving = this.#waiting.filter((lane) => lane.drain === drain);
+    const staying = this.#waiting.filter((lane) => lane.drain !== drain);
+    this.#waiting.splice(0, this.#waiting.length, ...staying);
+    if (leaving.length > 0) this.#rouse();
+    for (const lane of leaving) lane.resolve(undefined);
   }
 
   async #run(): Promise<void> {

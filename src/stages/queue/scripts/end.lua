@@ -12,9 +12,9 @@
 -- completion of a block may plan the verification whose look-up goes here.
 local verdicts = {}
 
-local function passes(class, task, token)
+local function passes(class, entry, task, token)
   if call('HGET', P .. 'tok', task.id) ~= token then return false end
-  return call('XACK', P .. 's:' .. class, GROUP, task.entry) == 1
+  return call('XACK', P .. 's:' .. class, GROUP, entry) == 1
 end
 
 -- Ranges that touch become one.
@@ -34,19 +34,19 @@ local function settle_group(at)
   local taken = (how == 'orphaned' or orphaned) and 'orphaned' or 'settled'
   local entries, ids, ranges = {}, {}, {}
   for index = at + 5, after - 1, 4 do
-    local task = {
-      entry = ARGV[index], id = head .. ARGV[index + 2] .. '-' .. ARGV[index + 3], block = block,
-      first = tonumber(ARGV[index + 2]), last = tonumber(ARGV[index + 3]),
-    }
+    local entry, first, last = ARGV[index], ARGV[index + 2], ARGV[index + 3]
+    local task = { id = head .. first .. '-' .. last }
+    first, last = tonumber(first), tonumber(last)
     local verdict
-    if passes(class, task, ARGV[index + 1]) then
-      entries[#entries + 1] = task.entry
+    if passes(class, entry, task, ARGV[index + 1]) then
+      entries[#entries + 1] = entry
       ids[#ids + 1] = task.id
-      join(ranges, task.first, task.last)
+      join(ranges, first, last)
       verdict = taken
     elseif orphaned then
       verdict = 'orphaned'
-    elseif how == 'done' and call('HEXISTS', P .. 'tok', task.id) == 0 and is_done(task) then
+    elseif how == 'done' and call('HEXISTS', P .. 'tok', task.id) == 0 and
+      is_done({ block = block, first = first, last = last }) then
       verdict = 'settled'
     else
       redis.pcall('HINCRBY', P .. 'stats', 'stale', 1)

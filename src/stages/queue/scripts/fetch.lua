@@ -56,7 +56,8 @@ local function look(body)
       local name = kind .. ':' .. number .. ':' .. hash
       block = {
         name = name, head = kind .. ':' .. number .. ':' .. string.sub(hash, 3, 10) .. ':',
-        orphaned = is_orphaned({ block = name }), touched = bits(P .. 'm:' .. name, 0, -1) > 0,
+        orphaned = is_orphaned({ block = name }),
+        bits = 8 * call('STRLEN', P .. 'm:' .. name), -- none is set behind them
       }
       blocks[beginning] = block
     end
@@ -69,13 +70,14 @@ local tokens = {}
 local function deliver(class, entry, body, earlier)
   local first, last = look(body)
   local id = block.head .. first .. '-' .. last
+  first, last = tonumber(first), tonumber(last)
   if block.orphaned then
     remove(class, entry, id)
     count('orphaned', 1)
     return false
   end
-  if block.touched and string.sub(class, 1, 1) == 'p' and
-    is_done({ block = block.name, first = tonumber(first), last = tonumber(last) }) then
+  if last < block.bits and string.sub(class, 1, 1) == 'p' and
+    is_done({ block = block.name, first = first, last = last }) then
     remove(class, entry, id)
     count('skipped', 1)
     return false
