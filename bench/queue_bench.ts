@@ -1,14 +1,17 @@
 /**
  * The queue against BullMQ on the same Redis in the same run, taking turns: enqueue, drain with a handler that does
- * nothing, memory per waiting task, and latency to an idle lane. Then what failures cost: a process that is killed while
- * it holds a task, and a Redis that was away. Figures are lines `name<TAB>value<TAB>unit`; progress goes to stderr.
+ * nothing, memory per waiting task, and latency to an idle lane. As many lanes here as BullMQ has concurrency there, and
+ * on either side a lane is free when its task is settled; enough tasks that a start costs neither side much. Then what
+ * failures cost: a process that is killed while it holds a task, and a Redis that was away. Figures are lines
+ * `name<TAB>value<TAB>unit`; progress goes to stderr.
  */
 import { RedisServer } from "../tests/stages/queue/with_redis.ts";
 import { BENCH_OPTIONS, drain, elected, enqueue, enqueueBlock, latency, openQueue } from "./queue_way.ts";
 
 const BULLMQ = ["bullmq@6.7.0", "ioredis@6.0.0"];
-const TASKS = 10_000;
+const TASKS = 20_000;
 const BATCH = 250;
+/** Lanes here, concurrency there: so many tasks are in hand at a time. */
 const CONCURRENCY = 64;
 const SAMPLES = 100;
 const ROUNDS = 3;
@@ -123,6 +126,7 @@ const directory = await Deno.makeTempDir({ prefix: "bullmq-" });
 const redis = await RedisServer.start(["--appendonly", "yes", "--appendfsync", "everysec"]);
 try {
   await output("npm", ["install", "--omit=optional", "--no-audit", "--no-fund", "--prefix", directory, ...BULLMQ]);
+  say(`${TASKS} tasks a round, enqueued ${BATCH} at a time, drained by ${CONCURRENCY} lanes on either side`);
   const rounds: { ours: Round; theirs: Round }[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
     const measured = { ours: await ours(redis), theirs: await theirs(redis, directory) };
