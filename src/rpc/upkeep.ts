@@ -470,15 +470,14 @@ export class Upkeep {
   /** @param joining A node that is not used before it has been compared. Who is right a tie does not tell yet. */
   async #compareOnce(joining?: PoolNode): Promise<void> {
     const { heads, nodes, options } = this.#context;
-    if (heads.tip === undefined || heads.tip < FORK_DEPTH) return;
-    const number = heads.tip - FORK_DEPTH;
+    if (heads.tip === undefined) return;
+    const number = Math.max(0, heads.tip - FORK_DEPTH);
     const asked = nodes.filter((node) =>
       node.headNumber !== undefined && node.wrongChain === undefined && !node.drained &&
       node.connection.state === "closed" && (joining !== undefined || node.probed)
     );
     if (asked.length < 2) return;
-    const level = asked.filter((node) => node.headNumber! >= number);
-    const found = await this.#hashesOf(level, number, joining);
+    const found = await this.#hashesOf(asked.filter((node) => node.headNumber! >= number), number, joining);
     const agreed = majority([...found.values()]);
     if (agreed === undefined && found.size > 1 && joining === undefined) {
       for (const node of nodes) node.splitAbove ??= this.#agreedNumber ?? 0;
@@ -491,24 +490,24 @@ export class Upkeep {
     } else if (agreed !== undefined) {
       this.#agreedNumber = number;
       for (const node of nodes) node.splitAbove = undefined;
-      for (const [node, hash] of found) node.forked = hash !== agreed;
-      const minority = [...found.keys()].filter((node) => node.forked);
-      if (minority.length > 0) await this.#checkFinalized(level, minority);
-      const others = level.filter((node) => !node.forked);
-      await Promise.all(
-        asked.filter((node) => !level.includes(node)).map((node) => this.#compareLate(node, others, joining)),
-      );
+      const isLate = (node: PoolNode) => node.headNumber! < number || node.lagBlocks > options.rpc.lag.blocks;
+      for (const [node, hash] of found) if (hash !== agreed || !isLate(node)) node.forked = hash !== agreed;
+      const alike = asked.filter((node) => (found.get(node) ?? agreed) === agreed);
+      await Promise.all(alike.filter(isLate).map((node) => this.#compareHead(node, alike, joining)));
+      const minority = asked.filter((node) => node.forked);
+      if (minority.length > 0 && minority.length < asked.length) await this.#checkFinalized(asked, minority);
     }
     this.#context.changed();
   }
 
-  /** A node whose head is so far behind is compared at its head. */
-  async #compareLate(node: PoolNode, others: readonly PoolNode[], joining: PoolNode | undefined): Promise<void> {
-    const found = await this.#hashesOf([node, ...others], node.headNumber!, joining);
+  /** A node that is behind is compared at its head, where a fork that is not deep yet shows. Of two, the longer wins. */
+  async #compareHead(node: PoolNode, alike: readonly PoolNode[], joining: PoolNode | undefined): Promise<void> {
+    const head = node.headNumber!;
+    const found = await this.#hashesOf(alike.filter((each) => each.headNumber! >= head), head, joining);
     const own = found.get(node);
-    found.delete(node);
-    const agreed = majority([...found.values()]);
-    if (own !== undefined && agreed !== undefined) node.forked = own !== agreed;
+    const theirs = [...found].filter(([each]) => each !== node).map(([, hash]) => hash);
+    const agreed = own === undefined ? undefined : majority([own, ...theirs]) ?? majority(theirs);
+    if (agreed !== undefined) node.forked = own !== agreed;
   }
 
   /** A fork below the finalized block is another chain. */

@@ -64,20 +64,29 @@ async function readByNumber(simulation: Simulation, number: number): Promise<unk
   return await settled;
 }
 
-for (const [head, joining] of [[95, "abc"], [50, "abc"], [95, "c"], [50, "c"]] as const) {
-  Deno.test(`node c on a fork with head ${head} is known before it is used where ${joining} join, and is not asked for the chain`, async () => {
+for (
+  const [head, forkAt, joining] of [
+    [95, 40, "abc"],
+    [95, 93, "abc"],
+    [50, 40, "abc"],
+    [95, 40, "c"],
+    [95, 93, "c"],
+    [50, 40, "c"],
+  ] as const
+) {
+  Deno.test(`when ${joining} join, c with block ${head} of a fork above ${forkAt} is known before it is asked for the chain`, async () => {
     await using simulation = await simulate({ a: {}, b: {}, c: { weight: 1_000 } }, { blockTime: "1s" });
     const { pool, nodes, clock } = simulation;
     const heads: Head[] = [];
     const watching = pool.heads.subscribe((each) => void heads.push(each));
-    Object.assign(nodes.c!.chain, { fork: 1, forkAt: 40, head });
+    Object.assign(nodes.c!.chain, { fork: 1, forkAt, head });
     for (const name of joining) pool.reset(name);
     await clock.advance(2_000);
     assert.deepEqual(pool.nodes().map(({ condition }) => condition), ["ready", "ready", "forked"]);
     nodes.c!.chain.head = head + 1;
     for (const node of [nodes.a!, nodes.b!]) node.chain.head = 101;
     await clock.advance(3_000);
-    for (let block = 42; block < 52; block++) {
+    for (let block = forkAt + 1; block <= Math.min(head, forkAt + 10); block++) {
       assert.deepEqual(await readByNumber(simulation, block), headerOf(nodes.a!.chain, block));
       assert.equal(await pool.request("eth_blockNumber", [], { ...read(clock.now() + 1_000), class: "head" }), "0x65");
     }

@@ -44,7 +44,7 @@ export async function fingerprint(store: Store): Promise<Record<string, string>>
   return { ...found, records: records!.print };
 }
 
-/** Rows in the tables of one processor or another, of blocks that are not on the chain. */
+/** Rows in the tables of one processor or another, and of the ledger but for orphans, of blocks that are not on the chain. */
 export async function strayRows(store: Store, canonical: readonly string[]): Promise<number> {
   let rows = 0;
   for (
@@ -53,6 +53,7 @@ export async function strayRows(store: Store, canonical: readonly string[]): Pro
       "canonical_execution_transaction_structlog_agg",
       "execution_transaction",
       "execution_transaction_trace",
+      "(SELECT * FROM execution_block FINAL WHERE state != 'orphaned')",
     ]
   ) {
     const [row] = await store.query<{ rows: string }>(
