@@ -85,7 +85,15 @@ async function recovery(redis: RedisServer): Promise<number> {
   const { queue } = opened;
   const victim = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "--no-check", "--allow-all", new URL("./queue_victim.ts", import.meta.url).pathname],
+      ...[
+        "run",
+        "--no-check",
+        "--allow-read",
+        "--allow-net",
+        "--allow-env",
+        "--allow-sys",
+        new URL("./queue_victim.ts", import.meta.url).pathname,
+      ],
       ...[redis.url, JSON.stringify(RECOVERY)],
     ],
     stdin: "null",
