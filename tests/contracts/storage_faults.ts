@@ -286,15 +286,22 @@ export async function absentEngine(
     return stop;
   };
   const writers = Promise.all([0, 1].map((lane) => writer(sink, lane, 2, look, acknowledged)));
-  writers.catch(() => {});
-  await until("acknowledgements", () => acknowledged.rows.size > 20);
-  await fresh.engine.stop();
+  let failure: unknown;
+  writers.catch((error) => failure = error);
+  const going = (holds: () => boolean) => () => {
+    if (failure !== undefined) throw failure;
+    return holds();
+  };
+  await until("acknowledgements", going(() => acknowledged.rows.size > 20));
+  // Killed, since an engine that ends by itself still answers, and its answers count.
+  Deno.kill(fresh.engine.pid, "SIGKILL");
+  await fresh.engine.exited;
   await pause(awayMs);
-  await until("what the absence brings", () => seen(absence));
+  await until("what the absence brings", going(() => seen(absence)));
   const before = acknowledged.rows.size;
   await disk.free();
   await fresh.engine.restart();
-  await until("acknowledgements", () => acknowledged.rows.size > before);
+  await until("acknowledgements", going(() => acknowledged.rows.size > before));
   stop = true;
   await writers;
   await spill.drained(new AbortController().signal);
