@@ -61,6 +61,24 @@ export function workQueueContract(name: string, withBackend: WithBackend): void 
     Deno.test(`${name}: ${fact}`, () => withBackend(test, options));
   }
 
+  guarantee("counts a block that is open for two kinds of work once, until both are done", async ({ open }) => {
+    const queue = await open();
+    const office = await elected(queue);
+    const openBlocks = async () => (await queue.stats()).open.forwards;
+    for (const number of [1, 2]) {
+      for (const kind of ["trace", "simple"] as const) await queue.enqueue(planOf(number, 3, { kind }), office);
+    }
+    assert.equal(await openBlocks(), 2);
+    const leases = await queue.fetch(4);
+    const first = leases.filter(({ task }) => task.blockNumber === 1);
+    await first[0]!.settle({ outcome: "done" });
+    assert.equal(await openBlocks(), 2);
+    await first[1]!.settle({ outcome: "done" });
+    assert.equal(await openBlocks(), 1);
+    await queue.orphan(blockRef(2), office);
+    assert.equal(await openBlocks(), 0);
+  });
+
   guarantee("hands a task out once, and settles it once", async ({ open }) => {
     const queue = await open();
     const office = await elected(queue);

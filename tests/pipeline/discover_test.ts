@@ -107,30 +107,34 @@ Deno.test("an empty ledger backwards begins below the limiter too", async () => 
   assert.deepEqual(await world.descend(await world.leader("backwards")), [6, 5, 4, 3]);
 });
 
-Deno.test("at most maxPendingBlocks are open; a block that is finished or stuck lets another one in", async () => {
-  await using world = new World(new MadeUpChain(40), {
-    startBlock: 1,
-    window: { maxPendingBlocks: 4, maxQueuedTasks: 1_000 },
-  });
-  const leader = await world.leader();
-  const seen: number[] = [];
-  let most = 0;
-  const stop = new AbortController();
-  const following = leader.follow(40, stop.signal, ({ accepted }) => void seen.push(...accepted));
-  const failure = { code: "made_up", message: "never" };
-  while (seen.length < 40) {
-    const stats = await world.queue.stats();
-    most = Math.max(most, stats.open.forwards);
-    if (stats.open.forwards === 4 || seen.length === 40) {
-      await world.work((task) => task.blockNumber % 3 === 0 ? { outcome: "dead", failure } : { outcome: "done" });
+Deno.test("at most maxPendingBlocks are open, whatever is made of them; a finished or stuck one lets another in", async () => {
+  const processors = { trace: ["transaction_structlog"], simple: ["transaction_simple"] } as const;
+  for (const options of [{}, { processors }]) {
+    await using world = new World(new MadeUpChain(40), {
+      startBlock: 1,
+      window: { maxPendingBlocks: 4, maxQueuedTasks: 1_000 },
+      ...options,
+    });
+    const leader = await world.leader();
+    const seen: number[] = [];
+    let most = 0;
+    const stop = new AbortController();
+    const following = leader.follow(40, stop.signal, ({ accepted }) => void seen.push(...accepted));
+    const failure = { code: "made_up", message: "never" };
+    while (seen.length < 40) {
+      const { open } = await world.queue.stats();
+      most = Math.max(most, open.forwards);
+      if (open.forwards === 4) {
+        await world.work((task) => task.blockNumber % 3 === 0 ? { outcome: "dead", failure } : { outcome: "done" });
+      }
+      await new Promise((resolve) => setTimeout(resolve));
     }
-    await new Promise((resolve) => setTimeout(resolve));
+    await following;
+    assert.equal(most, 4);
+    assert.deepEqual(seen, numbers(1, 40));
+    assert.deepEqual([...new Set(world.seen("window_closed").map((event) => event.reason))], ["blocks"]);
+    assert.ok(world.seen("window_opened").length >= 2);
   }
-  await following;
-  assert.equal(most, 4);
-  assert.deepEqual(seen, numbers(1, 40));
-  assert.deepEqual([...new Set(world.seen("window_closed").map((event) => event.reason))], ["blocks"]);
-  assert.ok(world.seen("window_opened").length >= 2);
 });
 
 Deno.test("a deep queue closes the window with its reason, and opens it again below 0.8 of the bound", async () => {

@@ -368,7 +368,12 @@ export class MemoryNetwork {
   stats(): QueueStats {
     const now = this.#clock.now();
     const blocks = [...this.#blocks.values()].filter(({ ref }) => ref.kind !== "verify");
-    const open = blocks.filter(({ state }) => state === "open");
+    // A block of several kinds of work is one block.
+    const openBlocks = (mode: Mode) =>
+      new Set(
+        blocks.filter(({ state, openIn }) => state === "open" && openIn === mode).map(({ ref }) => ref.blockNumber),
+      )
+        .size;
     return {
       classes: Object.fromEntries(TASK_CLASSES.map((name): [TaskClass, ClassStats] => {
         const { waiting, pending } = this.#stream(name);
@@ -382,10 +387,7 @@ export class MemoryNetwork {
       })) as Record<TaskClass, ClassStats>,
       delayed: this.#delayed.size,
       dead: this.#letters.size,
-      open: {
-        forwards: open.filter(({ openIn }) => openIn === "forwards").length,
-        backwards: open.filter(({ openIn }) => openIn === "backwards").length,
-      },
+      open: { forwards: openBlocks("forwards"), backwards: openBlocks("backwards") },
       stuck: blocks.filter(({ state }) => state === "stuck").length,
       completions: this.#tellings.size,
       requests: this.#requests.size,

@@ -205,7 +205,7 @@ export interface QueueStats {
   readonly classes: Readonly<Record<TaskClass, ClassStats>>;
   readonly delayed: number;
   readonly dead: number;
-  /** Blocks accepted and neither complete nor stuck. */
+  /** Blocks accepted and neither complete nor stuck; one that is open for several kinds counts once. */
   readonly open: Readonly<Record<Mode, number>>;
   readonly stuck: number;
   /** Completions not confirmed. */

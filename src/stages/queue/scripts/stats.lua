@@ -5,9 +5,20 @@
 -- Returns  { delayed, dead, open forwards, open backwards, stuck, completions, requests, meta, counters,
 --            then per class waiting, in flight, age of the oldest waiting in ms }
 local now_ms = math.floor(now_us() / 1000)
+
+-- A block has an entry for each kind of work that is open; the entries of a number, its score, follow each other.
+local function open_blocks(mode)
+  local entries = call('ZRANGE', P .. 'open:' .. mode, 0, -1, 'WITHSCORES')
+  local blocks = 0
+  for at = 2, #entries, 2 do
+    if entries[at] ~= entries[at - 2] then blocks = blocks + 1 end
+  end
+  return blocks
+end
+
 local answer = {
   call('ZCARD', P .. 'd'), call('XLEN', P .. 'dlq'),
-  call('ZCARD', P .. 'open:forwards'), call('ZCARD', P .. 'open:backwards'), call('ZCARD', P .. 'stuck'),
+  open_blocks('forwards'), open_blocks('backwards'), call('ZCARD', P .. 'stuck'),
   call('XLEN', P .. 'blocks'), call('XLEN', P .. 'requests'),
   call('HGETALL', P .. 'meta'), call('HGETALL', P .. 'stats'),
 }
