@@ -12,6 +12,7 @@ import { checkSchema } from "../stages/sink/schema.ts";
 import { openSpill } from "../stages/sink/spill.ts";
 import { openLedger } from "./ledger_store.ts";
 import { spillOptions, storageConnection } from "./options.ts";
+import { Outage, watchedDatabase } from "./outage.ts";
 import type { WorkerStorage } from "./worker_messages.ts";
 
 /** What a process needs of its store. */
@@ -35,15 +36,16 @@ export interface ProcessStore extends AsyncDisposable {
 export async function openStore(config: Config): Promise<ProcessStore> {
   await using opening = new AsyncDisposableStack();
   const workerStorage = storageConnection(config);
-  const database = openClickHouse(workerStorage);
-  opening.defer(() => database.close());
+  const storage = openClickHouse(workerStorage);
+  opening.defer(() => storage.close());
   const { cluster } = config.clickhouse;
-  await checkSchema(database, cluster === undefined ? {} : { cluster });
-  const spill = opening.use(await openSpill(spillOptions(config), database));
+  await checkSchema(storage, cluster === undefined ? {} : { cluster });
+  const spill = opening.use(await openSpill(spillOptions(config), storage));
   spill.start();
+  const database = watchedDatabase(storage, new Outage(() => performance.now()));
   const opened = opening.move();
   return {
-    storage: database,
+    storage,
     spill,
     database,
     workerStorage,

@@ -94,6 +94,9 @@ export async function absentStore(awayMs: number, blocks: number, withinMs: numb
     mostBytes > 0 && mostBytes <= MEMORY_BYTES + 2 * (HOLD_BYTES + BATCH_BYTES),
     `${mostBytes} bytes in memory`,
   );
+  assert.match(processor.log(), /ClickHouse does not answer/);
+  assert.match(processor.log(), /ClickHouse answers again/);
+  assert.doesNotMatch(processor.log(), /"code":"storage_unavailable".*trying again/);
   const structlogs = await assertExact(store, chain.httpUrl, 1, mined + AFTER);
   const peak = await peakBytes(processor.pid);
   await clickhouse.close();

@@ -92,6 +92,14 @@ export type PipelineProcessEvent =
     readonly code: string;
     readonly message: string;
   }
+  /** ClickHouse does not answer questions: once, each minute while it lasts, and once when it is over. */
+  | {
+    readonly kind: "store_outage";
+    readonly over: boolean;
+    readonly seconds: number;
+    /** Empty when it is over. */
+    readonly message: string;
+  }
   | {
     readonly kind: "task_claimed";
     readonly network: string;
@@ -304,6 +312,13 @@ export const pipelineMetrics: readonly Metric<PipelineProcessEvent>[] = [
     read: { request_answered: (event) => [[event.network, event.refused === "" ? "done" : "refused"], 1] },
   },
   {
+    name: "discover_failures_total",
+    help: "Steps of discovery that failed and are tried again, by what failed and the code of its error.",
+    type: "counter",
+    labels: ["network", "part", "code"],
+    read: { discover_failed: (event) => [[event.network, event.direction, event.code], 1] },
+  },
+  {
     name: "work_tasks_claimed_total",
     help: "Tasks claimed.",
     type: "counter",
@@ -437,8 +452,13 @@ export const pipelineMetrics: readonly Metric<PipelineProcessEvent>[] = [
   },
 ];
 
-/** Errors of those who wait for a node: the outage itself is told once, and then each minute. */
-const WAITS_FOR_NODES: ReadonlySet<string> = new Set(["nodes_unavailable", "rpc_overloaded", "rpc_deadline"]);
+/** Errors of those who wait for a neighbour: the outage itself is told once, and then each minute. */
+const WAITS: ReadonlySet<string> = new Set([
+  "nodes_unavailable",
+  "rpc_overloaded",
+  "rpc_deadline",
+  "storage_unavailable",
+]);
 
 export const pipelineLogs: LogTable<PipelineProcessEvent> = {
   process_started: () => ["info", "started"],
@@ -462,14 +482,18 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
   request_answered: (event) =>
     event.refused === "" ? ["info", "did what was asked for"] : ["warn", "refused a request"],
   discover_failed: (event) => [
-    WAITS_FOR_NODES.has(event.code) ? "debug" : "warn",
+    WAITS.has(event.code) ? "debug" : "warn",
     "cannot look for blocks now, trying again",
   ],
+  store_outage: (event) =>
+    event.over
+      ? ["info", "ClickHouse answers again"]
+      : ["warn", "ClickHouse does not answer: nothing new is accepted or verified until it does"],
   task_settled: () => ["debug", "task settled"],
   task_failed: (event) =>
     event.code === "unclassified"
       ? ["error", "task failed with an error that nobody classified: a defect, please report it"]
-      : [WAITS_FOR_NODES.has(event.code) ? "debug" : "warn", "task failed"],
+      : [WAITS.has(event.code) ? "debug" : "warn", "task failed"],
   transaction_violated: () => ["warn", "trace refused: it contradicts its receipt"],
   evidence_failed: () => ["warn", "cannot keep the evidence of a refused trace"],
   worker_replaced: () => ["warn", "trace worker replaced, its tasks are retried"],
