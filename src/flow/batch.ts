@@ -85,15 +85,17 @@ export interface Batcher<T, R> {
   drain(): Promise<void>;
 }
 
-interface Item<T, R> {
-  readonly value: T;
+/** Who is told of an item. Apart from it: what was taken out of memory is forgotten long before its owner learns more. */
+interface Owner<R> {
   resolve(result: R): void;
   reject(error: unknown): void;
 }
 
 interface Open<T, R> {
   readonly group: string;
-  readonly items: Item<T, R>[];
+  readonly items: T[];
+  /** One per item. */
+  readonly owners: Owner<R>[];
   rows: number;
   bytes: number;
   /** Why it may be written now; `undefined`: it lingers. */
@@ -177,7 +179,8 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
     durable.catch(() => {}); // its owner may look at it later, or at `accepted` only
     this.#makeFit(group, weight);
     const open = this.#openBatch(group);
-    open.items.push({ value, resolve, reject });
+    open.items.push(value);
+    open.owners.push({ resolve, reject });
     open.rows += weight.rows;
     open.bytes += weight.bytes;
     this.#pendingBytes += weight.bytes;
@@ -230,7 +233,15 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
   #openBatch(group: string): Open<T, R> {
     const known = this.#open.get(group);
     if (known !== undefined) return known;
-    const open: Open<T, R> = { group, items: [], rows: 0, bytes: 0, due: undefined, linger: undefined };
+    const open: Open<T, R> = {
+      group,
+      items: [],
+      owners: [],
+      rows: 0,
+      bytes: 0,
+      due: undefined,
+      linger: undefined,
+    };
     open.linger = this.#scheduler.schedule(() => {
       open.due ??= "linger";
       this.#pump();
@@ -314,17 +325,18 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
     this.#tellEmpty();
   }
 
-  /** Resolves when the batch has left memory; its owners learn what became of it. */
+  /** Resolves when the batch has left memory; its owners learn what became of it, and are all that is kept for that. */
   async #hand(open: Open<T, R>, put: (batch: Batch<T>) => Written<R>): Promise<void> {
+    const { owners } = open;
     const { taken, durable } = put(closed(open));
     durable.then(
-      (result) => open.items.forEach((item) => item.resolve(result)),
-      (error) => open.items.forEach((item) => item.reject(error)),
+      (result) => owners.forEach((owner) => owner.resolve(result)),
+      (error) => owners.forEach((owner) => owner.reject(error)),
     );
     try {
       await taken;
     } catch (error) {
-      for (const item of open.items) item.reject(error);
+      for (const owner of owners) owner.reject(error);
     }
     this.#release(open.bytes);
   }
@@ -349,7 +361,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
 function closed<T, R>(open: Open<T, R>): Batch<T> {
   return {
     group: open.group,
-    items: open.items.map((item) => item.value),
+    items: open.items,
     rows: open.rows,
     bytes: open.bytes,
     reason: open.due ?? "drain",

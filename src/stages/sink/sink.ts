@@ -29,6 +29,7 @@ import type {
   Sink,
   SinkInHand,
   SinkOptions,
+  Spilled,
   SpillOperation,
   SpillPort,
   Storage,
@@ -56,6 +57,17 @@ const RECORD_BYTES = 1024;
 const TELL_EVERY_MS = 100;
 /** What a row of a small table takes, roughly. */
 const ROW_BYTES = 512;
+
+/**
+ * What was written is out of memory: in storage, or in the spill. Whoever waits for `settled`, hours in an outage, must
+ * not hold on to the rows meanwhile; so this is where the functions end that have them in hand.
+ */
+interface Placed {
+  readonly settled: Promise<Moment>;
+}
+
+/** In storage. */
+const STORED: Placed = { settled: Promise.resolve("durable") };
 
 /** Rows of one small table. */
 interface SmallRows {
@@ -111,10 +123,10 @@ class BatchingSink implements Sink, AttemptSink {
     this.#endpoint = new Endpoint({ name: storage.endpoint, retry, breaker, now, random });
     const overflow = spill === undefined
       ? {}
-      : { overflow: (rows: Batch<RowsItem>) => this.#overflowRows(rows, spill) };
+      : { overflow: (rows: Batch<RowsItem>) => written(this.#overflowRows(rows, spill)) };
     this.#rows = batch<RowsItem, Moment>(
       options,
-      { write: (rows) => this.#writeRows(rows), released: () => this.#tellInHand(), ...overflow },
+      { write: (rows) => written(this.#writeRows(rows)), released: () => this.#tellInHand(), ...overflow },
       scheduler,
     );
     this.#records = batch<RecordItem, RecordResult>(
@@ -210,8 +222,10 @@ class BatchingSink implements Sink, AttemptSink {
 
   async deleteAttempt(table: TraceTable, key: AttemptKey, behindSpill: boolean): Promise<void> {
     const instead = (): SpillOperation[] => [{ kind: "delete", table, attempts: [key] }];
-    if (behindSpill && this.#spill !== undefined) await this.#append(instead(), this.#spill);
-    else await this.#direct((signal) => this.#storage.deleteAttempts(table, [key], signal), instead);
+    const placed = behindSpill && this.#spill !== undefined
+      ? this.#append(instead(), this.#spill)
+      : this.#direct((signal) => this.#storage.deleteAttempts(table, [key], signal), instead);
+    await (await placed).settled;
   }
 
   room(): Promise<void> | undefined {
@@ -241,30 +255,21 @@ class BatchingSink implements Sink, AttemptSink {
 
   // Writing.
 
-  #writeRows(rows: Batch<RowsItem>): Written<Moment> {
-    const left = Promise.withResolvers<void>();
-    const durable = this.#storeRows(rows, left.resolve);
-    durable.then(() => left.resolve(), left.reject);
-    return { taken: left.promise, durable };
-  }
-
-  /** `left`: to be called when the rows are no longer in memory. */
-  async #storeRows(rows: Batch<RowsItem>, left: () => void): Promise<Moment> {
+  async #writeRows(rows: Batch<RowsItem>): Promise<Placed> {
     const items = await openedItems(rows.items);
     const block = encodeRows(items, this.#memory);
     const attempts = attemptsOf(items);
     const startedMs = this.#environment.now();
-    const moment = await this.#direct(
+    const placed = await this.#direct(
       (signal) => this.#storage.insert(block, signal),
       () => [{ kind: "insert", block, attempts }],
-      left,
     );
     this.#memory.giveBack(block.bytes);
-    if (moment === "durable") this.#inserted(block, startedMs, rows.reason);
-    return moment;
+    if (placed === STORED) this.#inserted(block, startedMs, rows.reason);
+    return placed;
   }
 
-  #overflowRows(rows: Batch<RowsItem>, spill: SpillPort): Written<Moment> {
+  #overflowRows(rows: Batch<RowsItem>, spill: SpillPort): Promise<Placed> {
     const operations: SpillOperation[] = [];
     for (const { opening } of rows.items) {
       if (opening === undefined || opening.settled) continue;
@@ -273,10 +278,7 @@ class BatchingSink implements Sink, AttemptSink {
       operations.push({ kind: "record", block, attempts: [opening.key] });
     }
     operations.push({ kind: "insert", block: encodeRows(rows.items), attempts: attemptsOf(rows.items) });
-    const left = Promise.withResolvers<void>();
-    const durable = this.#append(operations, spill, left.resolve);
-    durable.then(() => left.resolve(), left.reject);
-    return { taken: left.promise, durable };
+    return this.#append(operations, spill);
   }
 
   async #writeRecords(records: Batch<RecordItem>): Promise<RecordResult> {
@@ -286,16 +288,18 @@ class BatchingSink implements Sink, AttemptSink {
     let moment: Moment = "durable";
     if (ahead.length > 0) {
       const startedMs = this.#environment.now();
-      moment = await this.#direct(async (signal) => {
+      const placed = await this.#direct(async (signal) => {
         superseded.clear();
         const block = await this.#prepareRecords(ahead, superseded, signal);
         if (block === undefined) return;
         await this.#storage.insert(block, signal);
         this.#inserted(block, startedMs, records.reason);
       }, () => recordOperations(ahead));
+      moment = await placed.settled;
     }
     if (behind.length > 0 && this.#spill !== undefined) {
-      if (await this.#append(recordOperations(behind), this.#spill) === "spilled") moment = "spilled";
+      const placed = await this.#append(recordOperations(behind), this.#spill);
+      if (await placed.settled === "spilled") moment = "spilled";
     }
     return { moment, superseded };
   }
@@ -346,29 +350,28 @@ class BatchingSink implements Sink, AttemptSink {
   async #direct(
     operation: (signal: AbortSignal) => Promise<void>,
     instead: () => SpillOperation[],
-    left: () => void = () => {},
-  ): Promise<Moment> {
+  ): Promise<Placed> {
     const patienceMs = this.#spill === undefined ? Infinity : this.#options.spillAfterMs;
     try {
       await this.#endpoint.run(operation, this.#deadline.signal, patienceMs);
-      return "durable";
+      return STORED;
     } catch (error) {
       const outage = error instanceof StorageUnavailableError || error === this.#deadline.signal.reason;
       if (this.#spill === undefined || !outage) throw error;
-      return await this.#append(instead(), this.#spill, left);
+      return await this.#append(instead(), this.#spill);
     }
   }
 
-  /** In order; resolves at the moment that settles, or with `spilled` when the sink has to end before that. */
-  async #append(
-    operations: readonly SpillOperation[],
-    spill: SpillPort,
-    left: () => void = () => {},
-  ): Promise<Moment> {
+  /** In order; resolves when they are fsynced. */
+  async #append(operations: readonly SpillOperation[], spill: SpillPort): Promise<Placed> {
     const appended = operations.map((operation) => spill.append(operation));
     for (const { durable } of appended) durable.catch(() => {});
     await Promise.all(appended.map(({ spilled }) => spilled));
-    left();
+    return { settled: this.#settled(appended) };
+  }
+
+  /** Resolves at the moment that settles, or with `spilled` when the sink has to end before that. */
+  async #settled(appended: readonly Spilled[]): Promise<Moment> {
     if (this.#options.settleOn === "spilled") return "spilled";
     const { signal } = this.#deadline;
     try {
@@ -379,6 +382,11 @@ class BatchingSink implements Sink, AttemptSink {
       throw error;
     }
   }
+}
+
+/** A write whose batch leaves memory when it is placed. */
+function written(placed: Promise<Placed>): Written<Moment> {
+  return { taken: placed.then(() => {}), durable: placed.then(({ settled }) => settled) };
 }
 
 /** A write whose batch stays in memory until it is durable. */

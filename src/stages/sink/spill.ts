@@ -91,8 +91,8 @@ class DirectorySpill implements Spill {
   /** Oldest first; the last one may be the one being written. */
   readonly #segments: SegmentState[];
   readonly #closing = new AbortController();
-  /** Owners that wait for the replay, by segment and offset. */
-  readonly #owners = new Map<string, Append>();
+  /** Owners that wait for the replay, by segment and offset. What they wait for is on disk, and no longer here. */
+  readonly #owners = new Map<string, Append["durable"]>();
   #queue: Append[] = [];
   #writing: Promise<void> | undefined;
   #rechecking: Promise<void> | undefined;
@@ -176,7 +176,7 @@ class DirectorySpill implements Spill {
     await this.#writing;
     await this.#replaying;
     await this.#rechecking;
-    for (const append of this.#owners.values()) append.durable.reject(this.#closing.signal.reason);
+    for (const owner of this.#owners.values()) owner.reject(this.#closing.signal.reason);
     this.#file?.close();
     this.#lock.close();
   }
@@ -226,7 +226,7 @@ class DirectorySpill implements Spill {
     this.#backlogBytes += end - segment.end;
     segment.end = end;
     for (const { append, offset, bytes } of taken) {
-      this.#owners.set(`${segment.number}:${offset}`, append);
+      this.#owners.set(`${segment.number}:${offset}`, append.durable);
       append.spilled.resolve();
       emit({ kind: "spill_appended", operation: append.operation.kind, bytes, seconds });
     }
@@ -353,11 +353,11 @@ class DirectorySpill implements Spill {
     try {
       await this.#patiently(entry.operation, signal);
       emit({ kind: "spill_replayed", operation: entry.operation.kind, bytes });
-      owner?.durable.resolve();
+      owner?.resolve();
     } catch (error) {
       if (!(error instanceof PipelineError) || signal.aborted) throw error;
       await this.#quarantine(segment, file, entry, error.message);
-      owner?.durable.reject(error);
+      owner?.reject(error);
     }
     this.#owners.delete(place);
   }
