@@ -70,8 +70,12 @@ const PATCHES: Readonly<Record<Sabotage, readonly Patch[]>> = {
   }],
   no_reconciliation: [],
   stale_settlement: [
-    { script: "prelude.lua", from: "if call('HGET', P .. 'tok', id) ~= token then return false end\n", to: "" },
-    { script: "end.lua", from: "if call('HGET', P .. 'tok', task.id) ~= token then return false end\n", to: "" },
+    {
+      script: "prelude.lua",
+      from: "if call('HGET', P .. 'u', id) ~= held(class, entry, token) then return false end\n",
+      to: "",
+    },
+    { script: "end.lua", from: "if places[nth] == held(class, entry, ARGV[index + 1]) then\n", to: "if true then\n" },
     // An owner that learns of its loss by the heartbeat would not even try.
     { script: "heartbeat.lua", from: "lost[#lost + 1] = token", to: "local _" },
   ],

@@ -6,16 +6,12 @@
 --          first, last in the order of their first transactions
 -- Returns  'settled' | 'stale' | 'orphaned' of every lease, in one text
 --
--- Races: an owner whose lease was taken over has an older token and is refused, whatever it wrote. Sent twice, the
--- second finds no token and every bit set. Only a bit that goes from 0 to 1 counts, so no order of overlapping ranges
+-- Races: an owner whose lease was taken over has an older token and is refused, whatever it wrote. Whoever has the
+-- newest token has the entry: both are written and removed in one step. Sent twice, the second finds the task gone and
+-- every bit set. Only a bit that goes from 0 to 1 counts, so no order of overlapping ranges
 -- or late owners completes a block early or twice. What passed the gate is swept before its bits are set: the
 -- completion of a block may plan the verification whose look-up goes here.
 local verdicts = {}
-
-local function passes(class, entry, task, token)
-  if call('HGET', P .. 'tok', task.id) ~= token then return false end
-  return call('XACK', P .. 's:' .. class, GROUP, entry) == 1
-end
 
 -- Ranges that touch become one.
 local function join(ranges, first, last)
@@ -27,37 +23,40 @@ local function join(ranges, first, last)
   end
 end
 
+local function unheld(how, orphaned, block, place, first, last)
+  if orphaned then return 'orphaned' end
+  if how == 'done' and not token_of(place) and is_done({ block = block, first = first, last = last }) then
+    return 'settled'
+  end
+  redis.pcall('HINCRBY', P .. 'stats', 'stale', 1)
+  return 'stale'
+end
+
 local function settle_group(at)
   local how, class, block, head, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  local after = at + 5 + 4 * n
+  local from, after = at + 5, at + 5 + 4 * n
+  local all = {}
+  for index = from, after - 1, 4 do all[#all + 1] = head .. ARGV[index + 2] .. '-' .. ARGV[index + 3] end
+  local places = call('HMGET', P .. 'u', unpack(all))
   local orphaned = is_orphaned({ block = block })
   local taken = (how == 'orphaned' or orphaned) and 'orphaned' or 'settled'
   local entries, ids, ranges = {}, {}, {}
-  for index = at + 5, after - 1, 4 do
-    local entry, first, last = ARGV[index], ARGV[index + 2], ARGV[index + 3]
-    local task = { id = head .. first .. '-' .. last }
-    first, last = tonumber(first), tonumber(last)
-    local verdict
-    if passes(class, entry, task, ARGV[index + 1]) then
+  for nth = 1, n do
+    local index = from + 4 * (nth - 1)
+    local entry, first, last = ARGV[index], tonumber(ARGV[index + 2]), tonumber(ARGV[index + 3])
+    if places[nth] == held(class, entry, ARGV[index + 1]) then
       entries[#entries + 1] = entry
-      ids[#ids + 1] = task.id
+      ids[#ids + 1] = all[nth]
       join(ranges, first, last)
-      verdict = taken
-    elseif orphaned then
-      verdict = 'orphaned'
-    elseif how == 'done' and call('HEXISTS', P .. 'tok', task.id) == 0 and
-      is_done({ block = block, first = first, last = last }) then
-      verdict = 'settled'
+      verdicts[#verdicts + 1] = taken
     else
-      redis.pcall('HINCRBY', P .. 'stats', 'stale', 1)
-      verdict = 'stale'
+      verdicts[#verdicts + 1] = unheld(how, orphaned, block, places[nth], first, last)
     end
-    verdicts[#verdicts + 1] = verdict
   end
   if #ids > 0 then
+    call('XACK', P .. 's:' .. class, GROUP, unpack(entries))
     call('XDEL', P .. 's:' .. class, unpack(entries))
     call('HDEL', P .. 'u', unpack(ids))
-    call('HDEL', P .. 'tok', unpack(ids))
     if taken == 'orphaned' then count('orphaned', #ids) else mark_done(block, ranges) end
   end
   return after

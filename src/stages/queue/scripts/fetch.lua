@@ -66,7 +66,7 @@ local function look(body)
 end
 
 local last_token = nil
-local tokens = {}
+local places = {}
 local function deliver(class, entry, body, earlier)
   local first, last = look(body)
   local id = block.head .. first .. '-' .. last
@@ -85,9 +85,10 @@ local function deliver(class, entry, body, earlier)
   -- At least the server's microseconds: a fence that lost its last second would repeat tokens otherwise.
   last_token = math.max((last_token or tonumber(call('GET', P .. 'fence:task') or 0)) + 1, now)
   local token = whole(last_token)
-  tokens[#tokens + 1] = id
-  tokens[#tokens + 1] = token
-  found[#found + 1] = class .. ' ' .. entry .. ' ' .. token .. ' ' .. earlier .. ' ' .. body
+  local place = held(class, entry, token)
+  places[#places + 1] = id
+  places[#places + 1] = place
+  found[#found + 1] = place .. ' ' .. earlier .. ' ' .. body
   left = left - 1
   allow[class] = allow[class] - 1
   return true
@@ -178,7 +179,7 @@ while left > 0 and #open > 0 and rounds < 20 do
 end
 
 if last_token then call('SET', P .. 'fence:task', whole(last_token)) end
-for from = 1, #tokens, 200 do call('HSET', P .. 'tok', unpack(tokens, from, math.min(from + 199, #tokens))) end
+for from = 1, #places, 200 do call('HSET', P .. 'u', unpack(places, from, math.min(from + 199, #places))) end
 if left == 0 then redis.pcall('ZADD', P .. 'bell', 0, 'ring') end -- there may be more, for another
 
 local next_ms = -1

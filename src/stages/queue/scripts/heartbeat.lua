@@ -10,7 +10,7 @@ tick()
 local lost = {}
 for index = 3, #ARGV, 4 do
   local class, entry, token, id = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
-  local renewed = call('HGET', P .. 'tok', id) == token and
+  local renewed = call('HGET', P .. 'u', id) == held(class, entry, token) and
     redis.pcall('XCLAIM', P .. 's:' .. class, GROUP, ARGV[2], 0, entry, 'JUSTID')
   if not renewed or renewed.err or #renewed == 0 then lost[#lost + 1] = token end
 end

@@ -32,7 +32,6 @@ for index = 7, #ARGV do
       call('XDEL', P .. 's:' .. at, entry)
     end
     call('HDEL', P .. 'u', id)
-    call('HDEL', P .. 'tok', id)
     dropped = dropped + 1
   end
 end

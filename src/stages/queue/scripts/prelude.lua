@@ -215,12 +215,21 @@ local function remove(class, entry, id)
   if call('XACK', key, GROUP, entry) == 0 then return false end
   call('XDEL', key, entry)
   call('HDEL', P .. 'u', id)
-  call('HDEL', P .. 'tok', id)
   return true
 end
 
+-- What `u` says of a task that is delivered; a newer delivery writes a newer token.
+local function held(class, entry, token)
+  return class .. ' ' .. entry .. ' ' .. token
+end
+
+-- The token of a task that is delivered, by what `u` says of it.
+local function token_of(place)
+  return place and string.match(place, '^%l%l %S+ (%d+)$')
+end
+
 local function take(class, entry, token, id)
-  if call('HGET', P .. 'tok', id) ~= token then return false end
+  if call('HGET', P .. 'u', id) ~= held(class, entry, token) then return false end
   return remove(class, entry, id)
 end
 
