@@ -30,14 +30,14 @@ import type { BlockHeader } from "../stages/source/chain.ts";
 import { leftBlocks, ReorgTooDeepError } from "../stages/source/reorg.ts";
 import { emit } from "../telemetry/emit.ts";
 import type { WindowReason } from "../telemetry/events/pipeline.ts";
-import { blocksOf, Intake, type IntakeNetwork, MissingHeaderError } from "./intake.ts";
-import { type RepairOptions, repairs, waitingTasks } from "./repair.ts";
+import { blocksOf, Intake, MissingHeaderError, partOf } from "./intake.ts";
+import { type RepairNetwork, repairs, waitingTasks } from "./repair.ts";
 import { tellUnlessFatal } from "./tell_failure.ts";
 
 /** One network, as its leaders see it. */
-export interface DiscoverNetwork extends IntakeNetwork {
+export interface DiscoverNetwork extends RepairNetwork {
   readonly pool: Pick<NodePool, "each" | "heads">;
-  /** What is led; with both, the forwards leader makes the ledger's first entry. */
+  /** With both, the forwards leader makes the ledger's first entry. */
   readonly directions: readonly Direction[];
   readonly startBlock?: number;
   readonly confirmations: number;
@@ -46,7 +46,6 @@ export interface DiscoverNetwork extends IntakeNetwork {
   readonly window: WindowOptions;
   readonly limiter?: Limiter;
   readonly reorgMaxDepth: number;
-  readonly repair: RepairOptions;
   /** What its leader does besides. */
   readonly chores: (direction: Direction) => Observable<never>;
 }
@@ -145,12 +144,13 @@ export class Leader {
   /** Accepted blocks whose tasks the queue may have lost; those it still has are skipped by their identity. */
   async reconcile(signal: AbortSignal): Promise<number> {
     const { ledger, name } = this.#network;
+    const part = partOf(this.#network, this.#direction);
     const startedMs = performance.now();
     let after = -1;
     let blocks = 0;
     let enqueued = 0;
     while (!signal.aborted) {
-      const rows = await ledger.open(this.#direction, after, RECONCILE_PAGE);
+      const rows = await ledger.open(part, after, RECONCILE_PAGE);
       if (rows.length === 0) break;
       // The last number of a full page may go on in the next one.
       const last = rows.at(-1)!.blockNumber;
@@ -197,19 +197,20 @@ export class Leader {
 
   /** The block up to (backwards: down to) which nothing is open, and how far that is from the goal. */
   async tellCheckpoint(): Promise<void> {
-    const { name, ledger, reorgMaxDepth, window, floor, processors } = this.#network;
+    const { name, ledger, reorgMaxDepth, window, floor } = this.#network;
     const direction = this.#direction;
     const reached = direction === "forwards" ? this.#next : this.#bottom;
     if (reached === undefined) return;
+    const part = { ...partOf(this.#network, direction), directions: [direction] };
     let checkpoint: number;
     if (direction === "forwards") {
       // A reorg opens blocks again below the checkpoint.
       const after = this.#checkpoint === undefined ? -1 : this.#checkpoint - reorgMaxDepth - 1;
-      const [first] = await ledger.open(direction, after, 1);
+      const [first] = await ledger.open(part, after, 1);
       checkpoint = (first?.blockNumber ?? reached) - 1;
     } else {
-      const most = window.maxPendingBlocks * Object.values(processors).flat().length;
-      const last = (await ledger.open(direction, reached - 1, most, this.#checkpoint)).at(-1);
+      const most = window.maxPendingBlocks * part.processors.length;
+      const last = (await ledger.open(part, reached - 1, most, this.#checkpoint)).at(-1);
       checkpoint = last === undefined ? reached : last.blockNumber + 1;
     }
     this.#checkpoint = checkpoint;

@@ -4,7 +4,15 @@
  */
 import { PipelineError } from "../errors.ts";
 import type { NodePool } from "../rpc/port.ts";
-import { advanced, type Direction, type Ledger, type LedgerRow, nextVersion } from "../stages/gate/ledger.ts";
+import {
+  advanced,
+  type Direction,
+  DIRECTIONS,
+  type Ledger,
+  type LedgerPart,
+  type LedgerRow,
+  nextVersion,
+} from "../stages/gate/ledger.ts";
 import type { EnqueueReceipt, Office, TaskClass, TaskKind, WorkQueue } from "../stages/queue/port.ts";
 import type { BlockHeader, Chain, ReadAsk } from "../stages/source/chain.ts";
 import type { LeftBlock } from "../stages/source/reorg.ts";
@@ -44,6 +52,18 @@ const READ_WITHIN_MS = 30_000;
 /** One entry per block of rows that have one per processor. */
 export function blocksOf(rows: readonly LedgerRow[]): LedgerRow[] {
   return [...new Map(rows.map((row) => [row.blockHash, row])).values()];
+}
+
+/**
+ * What of the ledger the leader of a direction answers for. The first one has also what nobody leads here: an earlier
+ * run may have had another `mode`, and its open blocks are to be finished. What is no longer made of blocks is left.
+ */
+export function partOf(
+  { directions, processors }: { readonly directions: readonly Direction[]; readonly processors: Processors },
+  direction: Direction,
+): LedgerPart {
+  const left = direction === directions[0] ? DIRECTIONS.filter((each) => !directions.includes(each)) : [];
+  return { directions: [direction, ...left], processors: Object.values(processors).flat() };
 }
 
 /** Of one term of office. */

@@ -233,7 +233,6 @@ export class Network implements AsyncDisposable {
       directions,
       ...(verify.enabled ? { verifyDelayMs: verify.delay } : {}),
       repair: {
-        scans: directions[0]!,
         intervalMs: gaps.interval,
         ...(gaps.lookBack === "unlimited" ? {} : { lookBack: gaps.lookBack }),
         batch: gaps.batch,
@@ -288,6 +287,7 @@ export class Network implements AsyncDisposable {
     return new Orphans({
       network: this.name,
       ledger: this.ledger,
+      processors: this.processors,
       find: (blocks) => findOrphanRows(database, this.name, blocks, config.clickhouse.cluster),
       leaseMs: config.queue.lease,
       now: Date.now,

@@ -11,6 +11,8 @@ import type { OrphanRows } from "./orphan_rows.ts";
 export interface OrphanStore {
   readonly network: string;
   readonly ledger: Ledger;
+  /** Of the network now: what another one has left open is waited for no more. */
+  readonly processors: readonly string[];
   /** Looks for the rows of these blocks in the tables of the processors. */
   readonly find: (blocks: readonly LeftBlock[]) => Promise<OrphanRows>;
   /** Longest time that a late writer may still hold a lease. */
@@ -80,6 +82,7 @@ export class Orphans {
       row.state !== "orphaned"
     );
     if (rows.some((row) => row.blockHash === block.blockHash)) return "came_back";
-    return rows.length > 0 && rows.every((row) => row.state !== "accepted") ? "replaced" : "waiting";
+    const wanted = rows.filter((row) => this.store.processors.includes(row.processor));
+    return wanted.length > 0 && wanted.every((row) => row.state !== "accepted") ? "replaced" : "waiting";
   }
 }

@@ -5,17 +5,15 @@
 import { merge, type Observable } from "rxjs";
 import { abortable } from "../flow/abortable.ts";
 import { pause } from "../flow/pause.ts";
-import type { Direction, LedgerBounds, LedgerRow } from "../stages/gate/ledger.ts";
+import type { Direction, LedgerBounds, LedgerPart, LedgerRow } from "../stages/gate/ledger.ts";
 import type { Office, PendingRequest, QueueStats } from "../stages/queue/port.ts";
 import { emit } from "../telemetry/emit.ts";
-import { blocksOf, Intake, type IntakeNetwork, type Processors } from "./intake.ts";
+import { blocksOf, Intake, type IntakeNetwork, partOf, type Processors } from "./intake.ts";
 import { type ProcessRequest, readRequest, RequestUnreadableError } from "./requests.ts";
 import { tellUnlessFatal } from "./tell_failure.ts";
 
 /** When and how much is repaired. */
 export interface RepairOptions {
-  /** The direction whose leader looks for missing numbers. */
-  readonly scans: Direction;
   readonly intervalMs: number;
   /** Blocks below the highest stored one that are looked at; absent: all of them. */
   readonly lookBack?: number;
@@ -31,6 +29,8 @@ export interface RepairOptions {
 
 /** What repair needs of a network. */
 export interface RepairNetwork extends IntakeNetwork {
+  /** What is led; the leader of the first one looks for missing numbers. */
+  readonly directions: readonly Direction[];
   readonly repair: RepairOptions;
 }
 
@@ -89,6 +89,7 @@ interface Watched {
 export class Repair {
   readonly #network: RepairNetwork;
   readonly #direction: Direction;
+  readonly #part: LedgerPart;
   readonly #office: Office;
   readonly #intake: Intake;
   readonly #now: () => number;
@@ -97,6 +98,7 @@ export class Repair {
   constructor(network: RepairNetwork, direction: Direction, office: Office, now: () => number) {
     this.#network = network;
     this.#direction = direction;
+    this.#part = partOf(network, direction);
     this.#office = office;
     this.#intake = new Intake(network, direction, office);
     this.#now = now;
@@ -104,7 +106,7 @@ export class Repair {
 
   /** Missing numbers, open blocks that stand still, and verification that was lost. @returns blocks enqueued. */
   async scan(signal: AbortSignal): Promise<number> {
-    const missing = this.#network.repair.scans === this.#direction ? await this.#missing(signal) : 0;
+    const missing = this.#network.directions[0] === this.#direction ? await this.#missing(signal) : 0;
     return missing + await this.#stale(signal) + await this.#unverified(signal);
   }
 
@@ -226,7 +228,7 @@ export class Repair {
     if (verifyDelayMs === undefined || bounds === undefined) return 0;
     const beforeMs = this.#now() - verifyDelayMs - repair.staleMs;
     let blocks = 0;
-    const rows = await ledger.unverified(this.#direction, this.#from(bounds), beforeMs, repair.batch);
+    const rows = await ledger.unverified(this.#part, this.#from(bounds), beforeMs, repair.batch);
     for (const block of blocksOf(rows)) {
       if (signal.aborted) break;
       if ((await this.#intake.verify(block)).enqueued > 0) blocks++;
@@ -244,7 +246,7 @@ export class Repair {
   /** Looks at the progress of the lowest open blocks. */
   async #watch(): Promise<Watched[]> {
     const { ledger, repair } = this.#network;
-    const open = blocksOf(await ledger.open(this.#direction, -1, WATCHED_BLOCKS));
+    const open = blocksOf(await ledger.open(this.#part, -1, WATCHED_BLOCKS));
     const stored = new Map((await ledger.records(open)).map((records) => [records.blockHash, records.transactions]));
     const nowMs = this.#now();
     this.#watched = new Map(open.map((block): [string, Watched] => {

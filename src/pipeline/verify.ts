@@ -99,10 +99,11 @@ export async function verifyStored(lease: Lease, network: VerifyNetwork): Promis
   return traced.agreeing;
 }
 
-/** Rows of the ledger for the block of a task that is still of the chain. */
+/** Rows of the ledger, one per processor of the network, for the block of a task that is still of the chain. */
 async function currentRows(network: VerifyNetwork, { blockNumber, blockHash }: Task): Promise<LedgerRow[]> {
+  const processors = Object.values(network.processors).flat();
   return (await network.ledger.between(blockNumber, blockNumber)).filter((row) =>
-    row.blockHash === blockHash && row.state !== "orphaned"
+    row.blockHash === blockHash && row.state !== "orphaned" && processors.includes(row.processor)
   );
 }
 

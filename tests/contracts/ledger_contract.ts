@@ -1,7 +1,14 @@
 /** What every ledger promises, one test per guarantee, written against the port. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { advanced, type BlockRecords, type Ledger, type LedgerRow, nextVersion } from "../../src/stages/gate/ledger.ts";
+import {
+  advanced,
+  type BlockRecords,
+  type Ledger,
+  type LedgerPart,
+  type LedgerRow,
+  nextVersion,
+} from "../../src/stages/gate/ledger.ts";
 
 /** A ledger without rows, ended by `await using`. */
 export interface EmptyLedger extends AsyncDisposable {
@@ -12,6 +19,8 @@ export interface EmptyLedger extends AsyncDisposable {
 
 /** Network of every ledger under test. */
 export const NETWORK = "testnet";
+const FORWARDS: LedgerPart = { directions: ["forwards"], processors: ["transaction_structlog"] };
+const BACKWARDS: LedgerPart = { ...FORWARDS, directions: ["backwards"] };
 const ACCEPTED_MS = 1_700_000_000_123;
 
 /** Hash of block `number` on fork `fork`. */
@@ -57,7 +66,7 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
   test("an empty ledger has no bounds and no rows", async (ledger) => {
     assert.equal(await ledger.bounds(), undefined);
     assert.deepEqual(await ledger.between(0, 1_000), []);
-    assert.deepEqual(await ledger.open("forwards", -1, 10), []);
+    assert.deepEqual(await ledger.open(FORWARDS, -1, 10), []);
     assert.deepEqual(await ledger.orphaned(0), []);
     assert.deepEqual(await ledger.missing("transaction_structlog", 3, 6, 10), [3, 4, 5, 6]);
     assert.deepEqual(await ledger.ranges("transaction_structlog", 3, 6), [{ from: 3, to: 6, state: "missing" }]);
@@ -111,7 +120,7 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
     assert.equal(await ledger.bounds(8), undefined);
   });
 
-  test("open() pages through accepted blocks of one direction, lowest first", async (ledger) => {
+  test("open() pages through accepted blocks of a part, lowest first", async (ledger) => {
     await ledger.write([
       row(9),
       row(4),
@@ -121,11 +130,18 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
       row(8, { state: "orphaned" }),
       row(0),
     ]);
-    assert.deepEqual(numbersOf(await ledger.open("forwards", -1, 10)), [0, 4, 9]);
-    assert.deepEqual(numbersOf(await ledger.open("forwards", -1, 2)), [0, 4]);
-    assert.deepEqual(numbersOf(await ledger.open("forwards", 4, 2)), [9]);
-    assert.deepEqual(numbersOf(await ledger.open("forwards", -1, 10, 8)), [0, 4]);
-    assert.deepEqual(numbersOf(await ledger.open("backwards", -1, 10)), [6]);
+    assert.deepEqual(numbersOf(await ledger.open(FORWARDS, -1, 10)), [0, 4, 9]);
+    assert.deepEqual(numbersOf(await ledger.open(FORWARDS, -1, 2)), [0, 4]);
+    assert.deepEqual(numbersOf(await ledger.open(FORWARDS, 4, 2)), [9]);
+    assert.deepEqual(numbersOf(await ledger.open(FORWARDS, -1, 10, 8)), [0, 4]);
+    assert.deepEqual(numbersOf(await ledger.open(BACKWARDS, -1, 10)), [6]);
+    await ledger.write([row(3, { processor: "transaction_simple" })]);
+    assert.deepEqual(numbersOf(await ledger.open(FORWARDS, -1, 10)), [0, 4, 9]);
+    const all: LedgerPart = {
+      directions: ["forwards", "backwards"],
+      processors: ["transaction_simple", "transaction_structlog"],
+    };
+    assert.deepEqual(numbersOf(await ledger.open(all, -1, 10)), [0, 3, 4, 6, 9]);
   });
 
   test("unverified() names finished blocks that nobody has verified", async (ledger) => {
@@ -142,10 +158,16 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
       finished(8, { direction: "backwards" }),
       finished(9),
     ]);
-    assert.deepEqual(numbersOf(await ledger.unverified("forwards", 0, ACCEPTED_MS + 10, 10)), [2, 4, 9]);
-    assert.deepEqual(numbersOf(await ledger.unverified("forwards", 3, ACCEPTED_MS + 11, 2)), [4, 6]);
-    assert.deepEqual(numbersOf(await ledger.unverified("backwards", 0, ACCEPTED_MS + 1, 10)), [8]);
-    assert.deepEqual(numbersOf(await ledger.unverified("forwards", 0, ACCEPTED_MS, 10)), []);
+    assert.deepEqual(numbersOf(await ledger.unverified(FORWARDS, 0, ACCEPTED_MS + 10, 10)), [2, 4, 9]);
+    assert.deepEqual(numbersOf(await ledger.unverified(FORWARDS, 3, ACCEPTED_MS + 11, 2)), [4, 6]);
+    assert.deepEqual(numbersOf(await ledger.unverified(BACKWARDS, 0, ACCEPTED_MS + 1, 10)), [8]);
+    assert.deepEqual(numbersOf(await ledger.unverified(FORWARDS, 0, ACCEPTED_MS, 10)), []);
+    const both: LedgerPart = { ...FORWARDS, directions: ["forwards", "backwards"] };
+    assert.deepEqual(numbersOf(await ledger.unverified(both, 4, ACCEPTED_MS + 1, 10)), [4, 8, 9]);
+    assert.deepEqual(
+      await ledger.unverified({ ...both, processors: ["transaction_simple"] }, 0, ACCEPTED_MS + 1, 9),
+      [],
+    );
   });
 
   test("missing() names the holes of one processor, lowest first, ends included, no more than asked for", async (ledger) => {

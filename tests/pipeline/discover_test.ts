@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { looks } from "../../src/pipeline/discover.ts";
+import { Repair } from "../../src/pipeline/repair.ts";
 import { LedgerUnavailableError } from "../../src/stages/gate/ledger.ts";
 import { Limiter } from "../../src/stages/gate/limiter.ts";
 import { ReorgTooDeepError } from "../../src/stages/source/reorg.ts";
@@ -189,6 +190,45 @@ Deno.test("a term that begins enqueues every open block again, what is still the
   assert.equal((await again.queue.stats()).classes.process_forwards.waiting, 4);
   assert.equal(await (await again.leader()).reconcile(SIGNAL), 4);
   assert.equal((await again.queue.stats()).classes.process_forwards.waiting, 4, "a queue that forgot nothing");
+});
+
+Deno.test("who leads forwards alone takes over what an earlier run left open backwards, to its verification", async () => {
+  await using before = new World(new MadeUpChain(10), { directions: ["forwards", "backwards"], floor: 5 });
+  const forwards = await before.leader();
+  await before.follow(forwards);
+  await before.descend(await before.leader("backwards"));
+  assert.equal(await forwards.reconcile(SIGNAL), 1, "with both directions each leader has its own");
+  const rows = await before.live();
+  for (const directions of [["forwards"], ["backwards"]] as const) {
+    await using world = new World(before.chain, { directions, floor: 5, verifyDelayMs: 1_000 });
+    await world.ledger.write(rows);
+    const leader = await world.leader(directions[0]);
+    assert.equal(await leader.reconcile(SIGNAL), 6);
+    await world.work();
+    assert.deepEqual(await world.states(), before.chain.hashes(5).map((hash, index) => [index + 5, hash, "complete"]));
+    await using later = new World(before.chain, { directions, verifyDelayMs: 1_000 });
+    await later.ledger.write(await world.live());
+    const repair = new Repair(later.network, directions[0], await later.office(directions[0]), () => Date.now() + 1e9);
+    assert.equal(await repair.scan(SIGNAL), 6, "none is verified");
+  }
+});
+
+Deno.test("what a processor left open that is not configured any more holds neither checkpoint nor reconciliation up", async () => {
+  const simple = { simple: ["transaction_simple"] } as const;
+  await using before = new World(new MadeUpChain(4), { startBlock: 1, processors: simple });
+  await before.follow(await before.leader());
+  await using world = new World(before.chain, { startBlock: 1 });
+  await world.ledger.write(await before.live());
+  await world.ledger.write(
+    (await before.live()).map((row) => ({ ...row, processor: "transaction_structlog", state: "complete" })),
+  );
+  world.chain.mine(1);
+  const leader = await world.leader();
+  assert.equal(await leader.reconcile(SIGNAL), 0);
+  assert.deepEqual(await world.follow(leader), [5]);
+  await world.work();
+  await leader.tellCheckpoint();
+  assert.deepEqual(world.seen("checkpoint").map((event) => event.blockNumber), [5]);
 });
 
 Deno.test("a completion that was lost is told again by reconciliation", async () => {

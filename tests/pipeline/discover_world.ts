@@ -57,7 +57,6 @@ export class World implements AsyncDisposable {
       window: { maxPendingBlocks: 1_000, maxQueuedTasks: 10_000 },
       reorgMaxDepth: 16,
       repair: {
-        scans: "forwards",
         intervalMs: 60_000,
         batch: 100,
         staleMs: 600_000,

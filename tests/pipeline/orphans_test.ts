@@ -20,6 +20,7 @@ async function left() {
   const orphans = new Orphans({
     network: NETWORK,
     ledger,
+    processors: ["transaction_structlog", "transaction_structlog_agg"],
     leaseMs: LEASE_MS,
     now: () => clock.now,
     find: (blocks) => {
@@ -47,6 +48,16 @@ Deno.test("nothing is removed before the replacement is stored", async () => {
   await write(1, "complete", "transaction_structlog_agg");
   await orphans.sweep();
   assert.deepEqual(steps, []);
+  await write(1, "complete");
+  await orphans.sweep();
+  assert.deepEqual(steps, ["find 00", "remove 00"]);
+});
+
+Deno.test("a processor that is no longer configured holds nothing up", async () => {
+  const { orphans, steps, write } = await left();
+  await write(1, "accepted", "transaction_simple");
+  await orphans.sweep();
+  assert.deepEqual(steps, [], "nothing of the replacement is stored yet");
   await write(1, "complete");
   await orphans.sweep();
   assert.deepEqual(steps, ["find 00", "remove 00"]);

@@ -31,7 +31,6 @@ function remove(world: World, gone: (blockNumber: number, processor: string) => 
 Deno.test("scan() finds numbers that are missing in the ledger, a batch at a time, and has them processed as repair", async () => {
   const { world, clock, repair } = await repaired({
     repair: {
-      scans: "forwards",
       intervalMs: 1,
       batch: 3,
       staleMs: HOUR_MS,
@@ -64,7 +63,7 @@ Deno.test("scan() finds numbers that are missing in the ledger, a batch at a tim
 });
 
 Deno.test("scan() looks back as far as it is told, and without a bound to the lowest stored block", async () => {
-  const limited = { scans: "forwards", intervalMs: 1, batch: 9, staleMs: HOUR_MS, reconcileMs: HOUR_MS } as const;
+  const limited = { intervalMs: 1, batch: 9, staleMs: HOUR_MS, reconcileMs: HOUR_MS } as const;
   const { world, repair } = await repaired({ repair: { ...limited, lookBack: 5, maxQueuedTasks: 1_000 } });
   await using _world = world;
   remove(world, (number) => number === 3 || number === 17);
@@ -194,7 +193,6 @@ Deno.test("answer() processes a long range as the queue has room, and blocks bel
   const { world, repair } = await repaired({
     startBlock: 18,
     repair: {
-      scans: "forwards",
       intervalMs: 1,
       batch: 3,
       staleMs: HOUR_MS,

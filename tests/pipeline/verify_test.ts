@@ -184,10 +184,13 @@ Deno.test("verifyStored() never deletes rows of an attempt whose record is open"
   assert.equal(Number(left[0]!.transactions), 2);
 });
 
-Deno.test("verifyStored() waits for a block in work, and forgets one that left the chain", async () => {
+Deno.test("verifyStored() waits for a block in work, not for a processor that is gone, and forgets one that left the chain", async () => {
   await using world = await storedWorld();
   await completeBlock(world);
   const lease = await world.verification(BLOCK, 2);
+  const [row] = await world.ledger.between(BLOCK, BLOCK);
+  await world.ledger.write([{ ...row!, processor: "transaction_simple", state: "accepted" }]);
+  assert.equal((await verifyStored(lease, networkOf(world))).length, 2);
   await world.enter(BLOCK, "accepted", { version: world.clock.now() + 1 });
   assert.ok(await failureOf(lease, world) instanceof NotVerifiableYetError);
   await world.enter(BLOCK, "orphaned", { version: world.clock.now() + 2 });

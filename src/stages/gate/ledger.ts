@@ -8,7 +8,9 @@ import { PipelineError } from "../../errors.ts";
 export type LedgerState = "accepted" | "complete" | "stuck" | "orphaned";
 
 /** Towards the head, or towards genesis. */
-export type Direction = "forwards" | "backwards";
+export const DIRECTIONS = ["forwards", "backwards"] as const;
+/** One of {@linkcode DIRECTIONS}. */
+export type Direction = typeof DIRECTIONS[number];
 
 /** One row of the table `execution_block`. Times are milliseconds since the epoch. */
 export interface LedgerRow {
@@ -59,6 +61,12 @@ export interface BlockRecords {
   readonly violated: number;
 }
 
+/** A part of the ledger, by how its blocks entered and what is made of them. */
+export interface LedgerPart {
+  readonly directions: readonly Direction[];
+  readonly processors: readonly string[];
+}
+
 /** The ledger of one network. A failed read throws; it never looks like an empty ledger. */
 export interface Ledger {
   readonly network: string;
@@ -71,17 +79,17 @@ export interface Ledger {
   /** Every row of these numbers, orphaned ones included, by number; both ends included. */
   between(from: number, to: number): Promise<readonly LedgerRow[]>;
   /**
-   * Accepted blocks of a direction, not complete, stuck or orphaned; lowest number first.
+   * Accepted blocks of a part, not complete, stuck or orphaned; lowest number first.
    *
    * @param after Numbers above it. @param upTo Numbers up to it; absent: all.
    */
-  open(direction: Direction, after: number, max: number, upTo?: number): Promise<readonly LedgerRow[]>;
+  open(part: LedgerPart, after: number, max: number, upTo?: number): Promise<readonly LedgerRow[]>;
   /**
-   * Complete and stuck blocks of a direction with transactions that nobody has verified, lowest number first.
+   * Complete and stuck blocks of a part with transactions that nobody has verified, lowest number first.
    *
    * @param from Lowest number. @param finishedBeforeMs Finished before this time, milliseconds since the epoch.
    */
-  unverified(direction: Direction, from: number, finishedBeforeMs: number, max: number): Promise<readonly LedgerRow[]>;
+  unverified(part: LedgerPart, from: number, finishedBeforeMs: number, max: number): Promise<readonly LedgerRow[]>;
   /** Numbers in [from, to] for which `processor` has no block that is not orphaned; lowest first. */
   missing(processor: string, from: number, to: number, max: number): Promise<readonly number[]>;
   /** Runs of equal state in [from, to], gaps included. */

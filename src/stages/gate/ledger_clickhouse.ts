@@ -5,6 +5,7 @@ import {
   type Direction,
   type Ledger,
   type LedgerBounds,
+  type LedgerPart,
   type LedgerRange,
   type LedgerRow,
   type LedgerState,
@@ -76,21 +77,21 @@ export class ClickHouseLedger implements Ledger {
   }
 
   async open(
-    direction: Direction,
+    part: LedgerPart,
     after: number,
     max: number,
     upTo: number = Number.MAX_SAFE_INTEGER,
   ): Promise<readonly LedgerRow[]> {
-    return (await this.#ask<StoredRow>(openSql, { direction, after, upTo, max })).map(ledgerRow);
+    return (await this.#ask<StoredRow>(openSql, { ...part, after, upTo, max })).map(ledgerRow);
   }
 
   async unverified(
-    direction: Direction,
+    part: LedgerPart,
     from: number,
     finishedBeforeMs: number,
     max: number,
   ): Promise<readonly LedgerRow[]> {
-    const params = { direction, from, before: Math.floor(finishedBeforeMs), max };
+    const params = { ...part, from, before: Math.floor(finishedBeforeMs), max };
     return (await this.#ask<StoredRow>(unverifiedSql, params)).map(ledgerRow);
   }
 

@@ -1,5 +1,5 @@
 /** The ledger without a database: for tests and dry runs, under the same contract. */
-import type { BlockRecords, Direction, Ledger, LedgerBounds, LedgerRange, LedgerRow } from "./ledger.ts";
+import type { BlockRecords, Ledger, LedgerBounds, LedgerPart, LedgerRange, LedgerRow } from "./ledger.ts";
 
 /** Keeps rows in a map; the larger version wins, as in the table. */
 export class MemoryLedger implements Ledger {
@@ -44,21 +44,21 @@ export class MemoryLedger implements Ledger {
     return Promise.resolve(this.#sorted().filter((row) => row.blockNumber >= from && row.blockNumber <= to));
   }
 
-  open(direction: Direction, after: number, max: number, upTo = Infinity): Promise<readonly LedgerRow[]> {
+  open(part: LedgerPart, after: number, max: number, upTo = Infinity): Promise<readonly LedgerRow[]> {
     const rows = this.#sorted().filter((row) =>
-      row.state === "accepted" && row.direction === direction && row.blockNumber > after && row.blockNumber <= upTo
+      row.state === "accepted" && isOf(row, part) && row.blockNumber > after && row.blockNumber <= upTo
     );
     return Promise.resolve(rows.slice(0, max));
   }
 
   unverified(
-    direction: Direction,
+    part: LedgerPart,
     from: number,
     finishedBeforeMs: number,
     max: number,
   ): Promise<readonly LedgerRow[]> {
     const rows = this.#sorted().filter((row) =>
-      (row.state === "complete" || row.state === "stuck") && row.direction === direction && row.blockNumber >= from &&
+      (row.state === "complete" || row.state === "stuck") && isOf(row, part) && row.blockNumber >= from &&
       row.transactions > 0 && row.verifiedMs === undefined && (row.completedMs ?? Infinity) < finishedBeforeMs
     );
     return Promise.resolve(rows.slice(0, max));
@@ -111,4 +111,8 @@ export class MemoryLedger implements Ledger {
       ) => [row.blockNumber, row]),
     );
   }
+}
+
+function isOf({ direction, processor }: LedgerRow, { directions, processors }: LedgerPart): boolean {
+  return directions.includes(direction) && processors.includes(processor);
 }

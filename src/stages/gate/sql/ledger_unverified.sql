@@ -1,6 +1,7 @@
--- Finished blocks of one direction, from a number on, whose rows nobody has read back.
+-- Finished blocks of a part of the ledger, from a number on, whose rows nobody has read back.
 SELECT * FROM execution_block FINAL
-WHERE meta_network_name = {network:String} AND block_number >= {from:UInt64} AND direction = {direction:String}
+WHERE meta_network_name = {network:String} AND block_number >= {from:UInt64}
+  AND direction IN {directions:Array(String)} AND processor IN {processors:Array(String)}
   AND state IN ('complete', 'stuck') AND transactions > 0 AND verified_at IS NULL
   AND completed_at < fromUnixTimestamp64Milli({before:Int64}, 'UTC')
 ORDER BY block_number
