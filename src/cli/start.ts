@@ -21,7 +21,8 @@ Runs the processor: follows the head, backfills, traces, proves and stores, as t
   --dry-run       store nothing: everything else is done, and at the end the rows are told that would have been stored.
                   Begins at startBlock or the head, takes nothing from a shared queue, and needs no ClickHouse
 
-SIGINT or SIGTERM drains: nothing more is claimed, what is in hand is finished and flushed. A second signal aborts.
+SIGINT or SIGTERM drains: nothing more is claimed, what is in hand is finished and flushed. A second signal aborts:
+tasks in hand go back to the queue, nothing is flushed, and the process ends within 5 s.
 Exit 0: drained. Exit 1: it cannot go on; the last line says why. Exit 2: wrong arguments or configuration.
 Exit 70: a trace worker span. Exit 130: a second signal ended it.`;
 
@@ -31,6 +32,8 @@ const LINE_MS = 60_000;
 const SPINNING_EXIT = 70;
 /** The exit code of a process that a second signal ended. */
 const ABORTED_EXIT = 130;
+/** How long an abort may take. */
+const ABORT_WITHIN_MS = 5_000;
 
 async function run(args: readonly string[], io: CommandIo): Promise<number> {
   const { flags } = readFlags(args, { config: "text", "dry-run": "switch" });
@@ -73,7 +76,13 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   const drain = new AbortController();
   const abort = new AbortController();
   const onSignal = (signal: string) => {
-    if (drain.signal.aborted) return abort.abort();
+    if (abort.signal.aborted) return;
+    if (drain.signal.aborted) {
+      // What does not answer must not hold up who has asked twice.
+      const timer = setTimeout(() => Deno.exit(ABORTED_EXIT), ABORT_WITHIN_MS);
+      closing.defer(() => clearTimeout(timer));
+      return abort.abort();
+    }
     emit({ kind: "process_draining", signal });
     drain.abort();
   };

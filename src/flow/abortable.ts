@@ -1,5 +1,5 @@
-/** A doorway for work that is a function with an `AbortSignal`: unsubscribing aborts it. */
-import { Observable } from "rxjs";
+/** Doorways for an `AbortSignal`: work that is a function of one, which unsubscribing aborts, and a signal as a stream. */
+import { defer, fromEvent, Observable, of, take } from "rxjs";
 
 /**
  * Runs `work` for each subscription. Its values are emitted as it `tell`s them, the result completes with its promise.
@@ -16,4 +16,9 @@ export function abortable<T>(work: (signal: AbortSignal, tell: (value: T) => voi
     );
     return () => abort.abort(new DOMException("unsubscribed", "AbortError"));
   });
+}
+
+/** Emits once: when the signal aborts, or at once if it has. */
+export function aborted(signal: AbortSignal): Observable<unknown> {
+  return defer(() => signal.aborted ? of(true) : fromEvent(signal, "abort").pipe(take(1)));
 }

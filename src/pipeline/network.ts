@@ -176,7 +176,8 @@ export class Network implements AsyncDisposable {
       const listening = this.queue.onReconnect(() => subscriber.next());
       return () => listening[Symbol.dispose]();
     });
-    return leadership(this.queue, direction, holder, { renewMs: config.queue.leader.renew }).pipe(
+    const { renew, ttl } = config.queue.leader;
+    return leadership(this.queue, direction, holder, { renewMs: renew, ttlMs: ttl }).pipe(
       switchMap((term) => reconnections.pipe(startWith(undefined), map(() => term.office))),
     );
   }

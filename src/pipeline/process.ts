@@ -1,23 +1,10 @@
 /**
  * A process: everything that its networks share, opened in order and closed in reverse. Drain first (nothing more is
- * claimed, what is in hand is finished), abort when that takes too long.
+ * claimed, what is in hand is finished); where that takes too long, or on abort, what is in hand is handed back.
  */
-import {
-  defer,
-  EMPTY,
-  fromEvent,
-  ignoreElements,
-  lastValueFrom,
-  merge,
-  NEVER,
-  type Observable,
-  of,
-  switchMap,
-  take,
-  takeUntil,
-  timer,
-} from "rxjs";
+import { defer, ignoreElements, lastValueFrom, merge, NEVER, type Observable, switchMap, takeUntil, timer } from "rxjs";
 import type { Config } from "../config/schema.ts";
+import { aborted } from "../flow/abortable.ts";
 import { openWorkQueues } from "../stages/queue/open.ts";
 import { openSink } from "../stages/sink/sink.ts";
 import largestVersionSql from "../stages/gate/sql/largest_version.sql" with { type: "text" };
@@ -34,7 +21,7 @@ import { TRACE_WORKER, Workers } from "./workers.ts";
 export interface ProcessSignals {
   /** Stop claiming, finish what is in hand. */
   readonly drain: AbortSignal;
-  /** Drop everything now. */
+  /** Hand back what is in hand, and flush nothing. */
   readonly abort: AbortSignal;
   /** Ends the process at once: a trace worker spins. */
   readonly endProcess: () => void;
@@ -67,7 +54,7 @@ export async function runProcess(
   const workerCount = config.work.workers === 0 ? navigator.hardwareConcurrency : config.work.workers;
   const worksHere = config.roles.includes("work");
   const sink = openSink(sinkOptions(config, worksHere ? workerCount + 1 : 1), store.storage, spill);
-  closing.defer(() => sink.drain(config.sink.drain));
+  closing.defer(() => unlessAborted(signals.abort, () => sink.drain(config.sink.drain)));
   const queues = await openWorkQueues(
     queueTarget(config),
     queueOptions(config, workerCount * config.work.lanes),
@@ -93,6 +80,11 @@ export async function runProcess(
   } finally {
     signals.drain.removeEventListener("abort", giveUp);
   }
+  const tooLate = aborted(signals.drain).pipe(switchMap(() => timer(config.work.drain)));
+  const over = new AbortController();
+  const ending = merge(aborted(signals.abort), tooLate).subscribe(() => over.abort());
+  closing.defer(() => ending.unsubscribe());
+  const leaving = AbortSignal.any([signals.drain, over.signal]);
   const roles: Observable<never>[] = [];
   if (worksHere) {
     const workers = closing.use(
@@ -117,27 +109,23 @@ export async function runProcess(
         policy: config.proof.policy,
         trace: config.trace,
         evidenceBytes: config.proof.evidenceBytes,
-      }, signals.drain).pipe(ignoreElements()),
+      }, { drain: leaving, abort: over.signal }).pipe(ignoreElements()),
     );
-    closing.defer(() => workers.drain(config.sink.drain));
+    closing.defer(() => unlessAborted(signals.abort, () => workers.drain(config.sink.drain)));
   }
   if (config.roles.includes("discover")) {
-    for (const network of networks) roles.push(network.discover().pipe(takeUntil(aborted(signals.drain))));
+    for (const network of networks) roles.push(network.discover().pipe(takeUntil(aborted(leaving))));
   }
   emit({ kind: "process_started", version: VERSION, roles: config.roles, networks: networks.map(({ name }) => name) });
   const beside = running({ networks, notReady: () => networks.flatMap((network) => network.notReady()) });
   if (beside !== undefined) closing.use(beside);
   // A process whose roles end by themselves stays until it is drained.
-  const untilDrained = defer(() => signals.drain.aborted ? EMPTY : NEVER.pipe(takeUntil(aborted(signals.drain))));
-  const tooLate = aborted(signals.drain).pipe(switchMap(() => timer(config.work.drain)));
-  await lastValueFrom(
-    merge(...roles, untilDrained).pipe(takeUntil(merge(aborted(signals.abort), tooLate))),
-    { defaultValue: undefined },
-  );
+  const untilDrained = NEVER.pipe(takeUntil(aborted(leaving)));
+  await lastValueFrom(merge(...roles, untilDrained), { defaultValue: undefined });
   emit({ kind: "process_stopped", seconds: (performance.now() - startedMs) / 1000 });
 }
 
-/** Emits once: when the signal aborts, or at once if it has. */
-function aborted(signal: AbortSignal): Observable<unknown> {
-  return defer(() => signal.aborted ? of(true) : fromEvent(signal, "abort").pipe(take(1)));
+/** Drains as long as nobody aborts: what is lost then belongs to tasks that are done again. */
+async function unlessAborted(abort: AbortSignal, drain: () => Promise<void>): Promise<void> {
+  await lastValueFrom(defer(drain).pipe(takeUntil(aborted(abort))), { defaultValue: undefined });
 }

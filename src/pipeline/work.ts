@@ -2,10 +2,23 @@
  * Work: queue → trace → decode → encode → sink → settle. A lane pulls a task when it is free, and is free again when
  * the sink has accepted the rows; the lease settles when they are durable.
  */
-import { concat, defer, filter, finalize, from, ignoreElements, type Observable, type Subscription } from "rxjs";
+import {
+  concat,
+  defer,
+  EMPTY,
+  filter,
+  finalize,
+  from,
+  ignoreElements,
+  type Observable,
+  type Subscription,
+  takeUntil,
+} from "rxjs";
 import { classified, PipelineError } from "../errors.ts";
 import { forkOfBlock } from "../ethereum/forks.ts";
+import { aborted } from "../flow/abortable.ts";
 import { lanes } from "../flow/lanes.ts";
+import { pause } from "../flow/pause.ts";
 import type { CallClass, NodePool, Outcome, Priority } from "../rpc/port.ts";
 import { Claims } from "../stages/queue/claims.ts";
 import type { Lease, Task, TaskKind, WorkQueue } from "../stages/queue/port.ts";
@@ -90,23 +103,31 @@ export class UnknownTaskError extends PipelineError {
 /** How a turn of a lane ended; settlement follows when the rows are durable. */
 export type TurnOutcome = "accepted" | "drained";
 
+/** How work ends. */
+export interface WorkSignals {
+  /** Nothing more is claimed; what is in hand is finished. */
+  readonly drain: AbortSignal;
+  /** What is in hand goes back to the queue. */
+  readonly abort: AbortSignal;
+}
+
+/** How long handing back may take: Redis may be away. */
+const HAND_BACK_MS = 2_000;
 /** How long an answer about a block is of use. */
 const READ_WITHIN_MS = 30_000;
 /** How long a trace may wait for a node. */
 const LEASE_WITHIN_MS = 60_000;
 
-/** Runs tasks of all networks until `drain` is aborted, then completes when the last one is settled. */
+/** Runs tasks of all networks until it is drained, then completes when the last one is settled or handed back. */
 export function work(
   networks: ReadonlyMap<string, WorkNetwork>,
   process: WorkProcess,
-  drain: AbortSignal,
+  { drain, abort }: WorkSignals,
 ): Observable<TurnOutcome> {
   return defer(() => {
-    const abort = new AbortController();
-    const settling = new Set<Promise<void>>();
-    const lanesOf = new Map(
-      [...networks].map(([name, network]) => [name, new Lane(network, process, settling, abort.signal)]),
-    );
+    const ended = new AbortController();
+    const hands: Hands = { leases: new Set(), settling: new Set(), abort: AbortSignal.any([abort, ended.signal]) };
+    const lanesOf = new Map([...networks].map(([name, network]) => [name, new Lane(network, process, hands)]));
     const capacity = new Capacities([...networks.values()]);
     const claims = new Claims(
       [...networks.values()].map(({ queue }) => queue),
@@ -128,18 +149,40 @@ export function work(
       return "accepted";
     };
     return concat(
-      lanes(count, () => from(turn()), drain),
-      defer(() => settled(settling)).pipe(ignoreElements()),
+      lanes(count, () => from(turn()), drain).pipe(takeUntil(aborted(abort))),
+      defer(() => settled(hands.settling)).pipe(takeUntil(aborted(abort)), ignoreElements()),
+      defer(() => abort.aborted ? handBack(hands.leases) : EMPTY).pipe(ignoreElements()),
     ).pipe(finalize(() => {
       capacity[Symbol.dispose]();
-      abort.abort(new DOMException("the lanes have ended", "AbortError"));
+      ended.abort(new DOMException("the lanes have ended", "AbortError"));
     }));
   });
+}
+
+/** What the lanes of a process have in hand. */
+interface Hands {
+  /** Not settled. */
+  readonly leases: Set<Lease>;
+  /** Whatever has to end before the work has. */
+  readonly settling: Set<Promise<void>>;
+  readonly abort: AbortSignal;
 }
 
 /** Waits until nothing is left, also of what is added meanwhile. */
 async function settled(settling: ReadonlySet<Promise<void>>): Promise<void> {
   while (settling.size > 0) await Promise.all(settling);
+}
+
+/** Gives back what is not settled, no attempt used: another process need not wait until the leases run out. */
+async function handBack(leases: ReadonlySet<Lease>): Promise<void> {
+  let left = leases.size;
+  const told = [...leases].map((lease) =>
+    lease.settle({ outcome: "release", delayMs: 0 }).then(() => void left--, () => {})
+  );
+  const over = new AbortController();
+  await Promise.race([Promise.all(told), pause(HAND_BACK_MS, over.signal)]);
+  over.abort();
+  emit({ kind: "work_aborted", tasks: told.length, left });
 }
 
 /** Which networks a task may be claimed for: those with a node that can serve it. */
@@ -172,13 +215,13 @@ class Lane {
   constructor(
     readonly network: WorkNetwork,
     readonly process: WorkProcess,
-    readonly settling: Set<Promise<void>>,
-    readonly abort: AbortSignal,
+    readonly hands: Hands,
   ) {}
 
   /** Resolves when the lane is free; the lease settles later. Never throws for what a task can do wrong. */
   async run(lease: Lease): Promise<void> {
     const { task } = lease;
+    const { leases, settling } = this.hands;
     const claimedMs = performance.now();
     emit({
       kind: "task_claimed",
@@ -191,8 +234,12 @@ class Lane {
     const settled = end.then((how) => this.#settle(lease, how, claimedMs)).catch((error: unknown) => {
       // The queue did not take it: the lease runs out, and the task is done again.
       tellFailure(task, plainError(error), "");
-    }).finally(() => this.settling.delete(settled));
-    this.settling.add(settled);
+    }).finally(() => {
+      leases.delete(lease);
+      settling.delete(settled);
+    });
+    leases.add(lease);
+    settling.add(settled);
     await accepted;
   }
 
@@ -215,7 +262,7 @@ class Lane {
 
   async #audit(lease: Lease, record: Recorded): Promise<void> {
     const { task } = lease;
-    const signal = AbortSignal.any([lease.signal, this.abort]);
+    const signal = AbortSignal.any([lease.signal, this.hands.abort]);
     const priority = PRIORITIES[task.class];
     const ask = { priority, withinMs: READ_WITHIN_MS, signal };
     const traced = await this.network.blocks.get(task.blockHash, task.blockNumber, ask);
@@ -250,7 +297,7 @@ class Lane {
 
   /** After a reorg a node may answer an empty successful trace: that is no violation. Unknown counts as not left. */
   async #leftChain({ blockHash, blockNumber, class: taskClass }: Task): Promise<boolean> {
-    const ask = { priority: PRIORITIES[taskClass], withinMs: READ_WITHIN_MS, signal: this.abort };
+    const ask = { priority: PRIORITIES[taskClass], withinMs: READ_WITHIN_MS, signal: this.hands.abort };
     try {
       return !await this.network.blocks.canonical(blockHash, blockNumber, ask);
     } catch {
@@ -270,7 +317,7 @@ class Lane {
     const { network, process } = this;
     const { task } = lease;
     const jobs: Promise<JobResults>[] = [];
-    const signal = AbortSignal.any([lease.signal, this.abort]);
+    const signal = AbortSignal.any([lease.signal, this.hands.abort]);
     const priority = PRIORITIES[task.class];
     const tried: { node?: string } = {};
     try {
@@ -422,8 +469,9 @@ class Lane {
   }
 
   #keepEvidence(task: Task, evidence: Evidence): void {
-    const kept = this.#tellViolation(task, evidence).finally(() => this.settling.delete(kept));
-    this.settling.add(kept);
+    const { settling } = this.hands;
+    const kept = this.#tellViolation(task, evidence).finally(() => settling.delete(kept));
+    settling.add(kept);
   }
 
   async #tellViolation(task: Task, evidence: Evidence): Promise<void> {
@@ -442,9 +490,14 @@ class Lane {
   async #settle(lease: Lease, end: TaskEnd, claimedMs: number): Promise<void> {
     const { task } = lease;
     const seconds = (performance.now() - claimedMs) / 1000;
-    if (end.error !== undefined) tellFailure(task, end.error, end.node ?? "");
-    if (end.error !== undefined) this.network.blocks.forget(task.blockHash);
-    const settlement = this.abort.aborted ? { outcome: "release" as const, delayMs: RELEASE_MS } : settlementOf(end);
+    if (end.error !== undefined) {
+      // What was aborted did not fail; whoever aborted it has told why.
+      if (!lease.signal.aborted && !this.hands.abort.aborted) tellFailure(task, end.error, end.node ?? "");
+      this.network.blocks.forget(task.blockHash);
+    }
+    const settlement = this.hands.abort.aborted
+      ? { outcome: "release" as const, delayMs: RELEASE_MS }
+      : settlementOf(end);
     const verdict = lease.signal.aborted ? "stale" : await lease.settle(settlement);
     for (const result of end.results) {
       emit({

@@ -15,16 +15,17 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
 }
 
 const QUICK: QueueOptions = { ...OPTIONS, leaderTtlMs: 5_000 };
+const EVERY = { renewMs: 20, ttlMs: QUICK.leaderTtlMs };
 
 Deno.test("two leaders on one Redis: one at a time, with a token that only grows; the deposed one enqueues nothing", () =>
   withRedis(async (server) => {
     const target = { url: server.url, prefix: "test", replicas: 0 };
     const processes = [redisQueues(target, QUICK, fixedRandom()), redisQueues(target, QUICK, fixedRandom())] as const;
     const [a, b] = await Promise.all(processes.map((queues) => queues.open("testnet")));
-    const one = terms(leadership(a!, "forwards", "a", { renewMs: 20 }));
+    const one = terms(leadership(a!, "forwards", "a", EVERY));
     await one.until(() => one.seen.length === 2);
-    const two = terms(leadership(b!, "forwards", "b", { renewMs: 20 }));
-    const other = terms(leadership(b!, "backwards", "b", { renewMs: 20 }));
+    const two = terms(leadership(b!, "forwards", "b", EVERY));
+    const other = terms(leadership(b!, "backwards", "b", EVERY));
     await other.until(() => other.seen.length === 2);
     assert.deepEqual(two.seen, [undefined], "each direction has a leader of its own, and no second");
 
@@ -60,7 +61,7 @@ Deno.test("leaderGate() on Redis unsubscribes its source with the office, and be
       const listening = queue.onReconnect(() => subscriber.next());
       return () => listening[Symbol.dispose]();
     });
-    const work = leadership(queue, "forwards", "me", { renewMs: 20 }).pipe(
+    const work = leadership(queue, "forwards", "me", EVERY).pipe(
       switchMap(({ office }) => reconnections.pipe(startWith(undefined), map(() => office))),
       leaderGate((office: Office | undefined) => office, () =>
         new Observable<never>(() => {

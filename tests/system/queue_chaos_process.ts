@@ -112,7 +112,10 @@ function leads(queue: WorkQueue): Observable<never> {
     const listening = queue.onReconnect(() => subscriber.next());
     return () => listening[Symbol.dispose]();
   });
-  return leadership(queue, "forwards", crypto.randomUUID(), { renewMs: RENEW_MS }).pipe(
+  return leadership(queue, "forwards", crypto.randomUUID(), {
+    renewMs: RENEW_MS,
+    ttlMs: QUEUE_OPTIONS.leaderTtlMs,
+  }).pipe(
     switchMap(({ office }) => reconnections.pipe(startWith(undefined), map(() => office))),
     leaderGate((office: Office | undefined) => office, (office) => {
       write({ kind: "office", token: office.token, atMs: now() });

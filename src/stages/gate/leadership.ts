@@ -32,6 +32,8 @@ export interface Leadership {
 export interface LeadershipOptions {
   /** Between two renewals, and between two tries to be elected. */
   readonly renewMs: number;
+  /** How long a term lasts at the queue without a renewal; here it ends then too, whether or not the queue answers. */
+  readonly ttlMs: number;
 }
 
 /**
@@ -59,15 +61,18 @@ async function stand(
   elections: Elections,
   mode: Office["mode"],
   holder: string,
-  { renewMs }: LeadershipOptions,
+  options: LeadershipOptions,
   ended: AbortSignal,
   tell: (leadership: Leadership) => void,
 ): Promise<void> {
   tell({ leading: false });
   while (!ended.aborted) {
+    const endMs = performance.now() + options.ttlMs;
     const office = await unlessRetried(elections.lead(mode, holder), undefined);
-    if (office !== undefined) await serve(elections, office, renewMs, ended, tell);
-    await pause(renewMs, ended);
+    // An answer that took longer than the term is asked for again, which prolongs a term of ours.
+    if (office !== undefined && performance.now() >= endMs) continue;
+    if (office !== undefined) await serve(elections, office, endMs, options, ended, tell);
+    await pause(options.renewMs, ended);
   }
 }
 
@@ -75,7 +80,8 @@ async function stand(
 async function serve(
   elections: Elections,
   office: Office,
-  renewMs: number,
+  firstEndMs: number,
+  { renewMs, ttlMs }: LeadershipOptions,
   ended: AbortSignal,
   tell: (leadership: Leadership) => void,
 ): Promise<void> {
@@ -84,14 +90,30 @@ async function serve(
     emit({ kind: "leadership_changed", network, mode: office.mode, leading, token: office.token });
   changed(true);
   if (!ended.aborted) tell({ leading: true, office });
+  // Counted from when the queue was asked: there the term cannot end earlier.
+  let endMs = firstEndMs;
   while (!ended.aborted) {
     await pause(renewMs, ended);
-    if (ended.aborted || await unlessRetried(elections.renew(office), false)) continue;
-    break;
+    if (ended.aborted) break;
+    const nextMs = performance.now() + ttlMs;
+    if (!await before(endMs, unlessRetried(elections.renew(office), false))) break;
+    endMs = nextMs;
   }
   changed(false);
   if (ended.aborted) await unlessRetried(elections.resign(office), undefined);
   else tell({ leading: false });
+}
+
+/** The answer, or `false` where it is not there in time: a queue that is away does not say that the term is over. */
+async function before(endMs: number, answer: Promise<boolean>): Promise<boolean> {
+  const answered = new AbortController();
+  const late = pause(Math.max(0, endMs - performance.now()), answered.signal).then(() => false);
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    answered.abort();
+    answer.catch(() => {}); // nobody waits for it any more
+  }
 }
 
 /** What the queue answers; `otherwise` in an outage, which the queue itself reports. */

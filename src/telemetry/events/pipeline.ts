@@ -13,6 +13,8 @@ export type PipelineProcessEvent =
   }
   | { readonly kind: "process_draining"; readonly signal: string }
   | { readonly kind: "process_stopped"; readonly seconds: number }
+  /** Tasks in hand went back to the queue; it could not be told of those left. */
+  | { readonly kind: "work_aborted"; readonly tasks: number; readonly left: number }
   | { readonly kind: "configuration_warning"; readonly text: string }
   | {
     readonly kind: "block_accepted";
@@ -464,6 +466,10 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
   process_started: () => ["info", "started"],
   process_draining: () => ["info", "draining: nothing more is claimed, what is in hand is finished"],
   process_stopped: () => ["info", "stopped"],
+  work_aborted: (event) => [
+    event.tasks > 0 ? "warn" : "info",
+    "tasks in hand are handed back unfinished; those left come back when their leases run out",
+  ],
   configuration_warning: () => ["warn", "the configuration looks unintended"],
   block_accepted: () => ["debug", "block accepted"],
   block_finished: (event) =>

@@ -12,6 +12,8 @@ class Scripted implements Elections {
   free = true;
   holds = true;
   failure: Error | undefined;
+  /** Nothing is answered until it resolves: the backend is away and calls wait for it. */
+  away: Promise<void> | undefined;
   #token = 0;
 
   async lead(mode: Office["mode"], holder: string): Promise<Office | undefined> {
@@ -42,8 +44,9 @@ class Scripted implements Elections {
     this.#called = Promise.withResolvers();
   }
 
-  #answer(): Promise<void> {
-    return this.failure === undefined ? Promise.resolve() : Promise.reject(this.failure);
+  async #answer(): Promise<void> {
+    await this.away;
+    if (this.failure !== undefined) throw this.failure;
   }
 }
 
@@ -57,7 +60,7 @@ class Refusal extends PipelineError {
   readonly disposition = "fatal";
 }
 
-const EVERY = { renewMs: 1 };
+const EVERY = { renewMs: 1, ttlMs: 600_000 };
 
 Deno.test("leadership() begins without an office, takes one when it is free, and tells its loss", async () => {
   const elections = new Scripted();
@@ -98,6 +101,42 @@ Deno.test("leadership() takes an office for lost that it cannot renew in an outa
   await reached(() => seen.length === 4);
   subscription.unsubscribe();
   await elections.until(() => elections.calls.at(-1) === "resign 2");
+});
+
+Deno.test("leadership() ends its term by its own clock where the queue does not answer, and leads again when it does", async () => {
+  const elections = new Scripted();
+  const term = { renewMs: 1, ttlMs: 200 };
+  const { seen, subscription, until: reached } = terms(leadership(elections, "forwards", "me", term));
+  await reached(() => seen.at(-1) !== undefined);
+  const back = Promise.withResolvers<void>();
+  elections.away = back.promise;
+  await reached(() => seen.at(-1) === undefined);
+  await elections.until(() => elections.calls.at(-1) === "lead");
+  elections.away = undefined;
+  back.resolve();
+  await reached(() => seen.at(-1) !== undefined);
+  subscription.unsubscribe();
+  await elections.until(() => elections.calls.at(-1)!.startsWith("resign"));
+});
+
+Deno.test("leadership() does not believe an election that was answered after its term", async () => {
+  const elections = new Scripted();
+  const back = Promise.withResolvers<void>();
+  elections.away = back.promise;
+  const { now } = performance;
+  const { seen, subscription, until: reached } = terms(leadership(elections, "forwards", "me", EVERY));
+  try {
+    await elections.until(() => elections.calls.length === 1);
+    performance.now = () => now.call(performance) + EVERY.ttlMs;
+    elections.away = undefined;
+    back.resolve();
+    await reached(() => seen.length === 2);
+    assert.deepEqual(seen, [undefined, 2], "it asked again");
+    subscription.unsubscribe();
+    await elections.until(() => elections.calls.at(-1) === "resign 2");
+  } finally {
+    performance.now = now;
+  }
 });
 
 Deno.test("leadership() ends with an error that is fatal", async () => {
