@@ -32,6 +32,8 @@ interface Pin {
   readonly moved: boolean;
 }
 
+const NO_REFUSALS: ReadonlyMap<PoolNode, Refusal> = new Map();
+
 /** Chooses among the nodes of one network. */
 export class Chooser {
   readonly #nodes: readonly PoolNode[];
@@ -58,22 +60,23 @@ export class Chooser {
 
   /** The node for `ask` now. Changes nothing but the block's pin. */
   choose(ask: LeaseAsk, nowMs: number): Choice {
-    const refusals = new Map<PoolNode, Refusal>();
+    let found: Map<PoolNode, Refusal> | undefined;
     let eligible: PoolNode[] = [];
     for (const node of this.#nodes) {
       const refusal = node.refusal(ask, nowMs);
       if (refusal === undefined) eligible.push(node);
-      else refusals.set(node, refusal);
+      else (found ??= new Map()).set(node, refusal);
     }
+    const refusals = found ?? NO_REFUSALS;
     // A prediction must not keep a call away for ever: where no node is large enough, the others are asked.
     if (eligible.length === 0) {
       eligible = [...refusals].filter(([, refusal]) => refusal.scope === "size").map(([node]) => node);
     }
     if (eligible.length === 0) return none(refusals);
-    eligible = preferred(eligible, (node) => node.options.tier === "primary");
+    eligible = preferred(eligible, isPrimary);
     const { avoid } = ask.need;
     if (avoid !== undefined) eligible = preferred(eligible, (node) => !avoid.includes(node.name));
-    if (asksForChain(ask, eligible)) eligible = preferred(eligible, (node) => node.lagBlocks === 0);
+    if (asksForChain(ask, eligible)) eligible = preferred(eligible, isAtTip);
     return ask.blockHash === undefined
       ? this.#unpinned(eligible, ask, nowMs)
       : this.#pinned(eligible, refusals, ask, ask.blockHash, nowMs);
@@ -137,15 +140,15 @@ export class Chooser {
   #unpinned(eligible: readonly PoolNode[], ask: LeaseAsk, nowMs: number): Choice {
     const free = eligible.filter((node) => ready(node, ask, nowMs));
     if (free.length === 0) return busy(eligible, ask, nowMs);
+    if (free.length === 1) return { kind: "node", node: free[0]!, moved: false };
     const callClass = ask.need.class;
-    const [a, b] = [this.#draw(free, callClass, nowMs), this.#draw(free, callClass, nowMs)];
+    const weights = free.map((node) => this.#weight(node, callClass, nowMs));
+    const [a, b] = [this.#draw(free, weights), this.#draw(free, weights)];
     const load = (node: PoolNode) => node.classes[callClass].total / node.classes[callClass].limit;
     return { kind: "node", node: load(b) < load(a) ? b : a, moved: false };
   }
 
-  #draw(nodes: readonly PoolNode[], callClass: CallClass, nowMs: number): PoolNode {
-    if (nodes.length === 1) return nodes[0]!;
-    const weights = nodes.map((node) => this.#weight(node, callClass, nowMs));
+  #draw(nodes: readonly PoolNode[], weights: readonly number[]): PoolNode {
     let left = this.#random() * weights.reduce((sum, weight) => sum + weight, 0);
     for (const [at, weight] of weights.entries()) if ((left -= weight) < 0) return nodes[at]!;
     return nodes.at(-1)!;
@@ -176,6 +179,14 @@ export class Chooser {
   }
 }
 
+function isPrimary(node: PoolNode): boolean {
+  return node.options.tier === "primary";
+}
+
+function isAtTip(node: PoolNode): boolean {
+  return node.lagBlocks === 0;
+}
+
 /** Whether the answer says which chain is the canonical one: who is behind may be on a branch that lost. */
 function asksForChain({ need, blockHash, blockNumber }: LeaseAsk, nodes: readonly PoolNode[]): boolean {
   if (need.class === "head") return true;
@@ -186,6 +197,7 @@ function asksForChain({ need, blockHash, blockNumber }: LeaseAsk, nodes: readonl
 function preferred(nodes: PoolNode[], wanted: (node: PoolNode) => boolean): PoolNode[];
 function preferred(nodes: readonly PoolNode[], wanted: (node: PoolNode) => boolean): readonly PoolNode[];
 function preferred(nodes: readonly PoolNode[], wanted: (node: PoolNode) => boolean): readonly PoolNode[] {
+  if (nodes.every(wanted)) return nodes;
   const found = nodes.filter(wanted);
   return found.length > 0 ? found : nodes;
 }

@@ -42,17 +42,39 @@ export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   return promise;
 }
 
-/** One moment of the future in a {@linkcode Sweep}. */
-interface Due extends Disposable {
+/** One moment of the future in a {@linkcode Sweep}: a link of a ring, so that a call makes one object and no more. */
+class Due implements Disposable {
   readonly atMs: number;
   readonly task: () => void;
+  next: Due = this;
+  previous: Due = this;
+
+  constructor(atMs: number, task: () => void) {
+    this.atMs = atMs;
+    this.task = task;
+  }
+
+  /** Puts it before `other`. */
+  enter(other: Due): void {
+    this.next = other;
+    this.previous = other.previous;
+    this.previous.next = this;
+    other.previous = this;
+  }
+
+  [Symbol.dispose](): void {
+    this.next.previous = this.previous;
+    this.previous.next = this.next;
+    this.next = this.previous = this;
+  }
 }
 
 /** Runs tasks up to one interval after they are due, with one timer for all, and none while there are none. */
 export class Sweep implements Disposable {
   readonly #clock: Clock;
   readonly #everyMs: number;
-  readonly #dues = new Set<Due>();
+  /** Where the ring begins and ends. */
+  readonly #dues = new Due(Infinity, () => {});
   #timer: Disposable | undefined;
   #ended = false;
 
@@ -63,9 +85,9 @@ export class Sweep implements Disposable {
 
   /** Runs `task` once `atMs` has passed, unless the sweep ends before; dispose of the result to prevent it. */
   at(atMs: number, task: () => void): Disposable {
-    const due: Due = { atMs, task, [Symbol.dispose]: () => void this.#dues.delete(due) };
+    const due = new Due(atMs, task);
     if (this.#ended) return due;
-    this.#dues.add(due);
+    due.enter(this.#dues);
     this.#timer ??= this.#clock.after(this.#everyMs, this.#turn);
     return due;
   }
@@ -73,17 +95,20 @@ export class Sweep implements Disposable {
   readonly #turn = (): void => {
     this.#timer = undefined;
     const now = this.#clock.now();
-    for (const due of this.#dues) {
-      if (due.atMs > now) continue;
-      this.#dues.delete(due);
+    const ripe: Due[] = [];
+    for (let due = this.#dues.next; due !== this.#dues; due = due.next) if (due.atMs <= now) ripe.push(due);
+    for (const due of ripe) {
+      // A task before it may have disposed of it.
+      if (due.next === due) continue;
+      due[Symbol.dispose]();
       due.task();
     }
-    if (this.#dues.size > 0) this.#timer ??= this.#clock.after(this.#everyMs, this.#turn);
+    if (this.#dues.next !== this.#dues) this.#timer ??= this.#clock.after(this.#everyMs, this.#turn);
   };
 
   [Symbol.dispose](): void {
     this.#ended = true;
-    this.#dues.clear();
+    while (this.#dues.next !== this.#dues) this.#dues.next[Symbol.dispose]();
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
   }

@@ -76,9 +76,7 @@ export class Direct {
     const due = this.#sweep.at(now + limitMs, () => abort.abort(new TimeLimit(`No answer within ${limitMs} ms`)));
     this.#shutdown.addEventListener("abort", stop, { once: true });
     try {
-      const need = { class: callClass, method: call.method };
-      const view = node.view({ need, priority: "head", deadlineMs: now + limitMs }, limitMs);
-      return await this.#sender.send(view, callClass, call, abort.signal);
+      return await this.#sender.send(node.view(callClass, limitMs), callClass, call, abort.signal);
     } finally {
       due[Symbol.dispose]();
       this.#shutdown.removeEventListener("abort", stop);

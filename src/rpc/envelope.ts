@@ -19,12 +19,13 @@ export function encodeCall(id: number, { method, params }: Call): string {
 
 /** Reads the answer to the request `id`. */
 export function readAnswer(exchange: Exchange, id: number): Answer {
-  const whole = { httpStatus: exchange.status, bytes: exchange.bytes };
-  if (exchange.status !== 200) return { ok: false, evidence: { ...whole, ...refusalOf(exchange) } };
+  const { status: httpStatus, bytes } = exchange;
+  if (httpStatus !== 200) return { ok: false, evidence: { httpStatus, bytes, ...refusalOf(exchange) } };
   const parsed = parse(exchange.text);
-  if (!parsed.ok) return { ok: false, evidence: { ...whole, ...parsed.evidence } };
+  if (!parsed.ok) return { ok: false, evidence: { httpStatus, bytes, ...parsed.evidence } };
   const answer = readItem(parsed.value, id);
-  return answer.ok ? answer : { ok: false, evidence: { ...whole, ...answer.evidence } };
+  if (answer.ok) return answer;
+  return { ok: false, evidence: { httpStatus, bytes, ...retryAfterOf(exchange), ...answer.evidence } };
 }
 
 /** Reads the answers to a batch by their ids; an answer that is missing has no entry. */
@@ -76,10 +77,10 @@ function parse(text: string): { ok: true; value: unknown } | { ok: false; eviden
 }
 
 function refusalOf(exchange: Exchange): Partial<Evidence> {
-  const { text, retryAfter } = exchange;
-  return {
-    body: text.slice(0, START),
-    ...errorMember(text),
-    ...(retryAfter === undefined ? {} : { retryAfter }),
-  };
+  return { body: exchange.text.slice(0, START), ...errorMember(exchange.text), ...retryAfterOf(exchange) };
+}
+
+/** Providers say how long to stay away with any status. */
+function retryAfterOf({ retryAfter }: Exchange): Partial<Evidence> {
+  return retryAfter === undefined ? {} : { retryAfter };
 }

@@ -64,7 +64,8 @@ const LATENCY_STEP = 8;
 
 /** The last latencies and their 95th percentile. */
 export class Latencies {
-  readonly #ring = new Float64Array(LATENCIES);
+  readonly #ring = new Float64Array(LATENCIES).fill(Infinity);
+  readonly #sorted = new Float64Array(LATENCIES);
   #count = 0;
   #p95: number | undefined;
 
@@ -72,7 +73,8 @@ export class Latencies {
     this.#ring[this.#count++ % LATENCIES] = ms;
     if (this.#count % LATENCY_STEP !== 0) return;
     const known = Math.min(this.#count, LATENCIES);
-    this.#p95 = this.#ring.slice(0, known).sort()[Math.ceil(known * 0.95) - 1];
+    this.#sorted.set(this.#ring);
+    this.#p95 = this.#sorted.sort()[Math.ceil(known * 0.95) - 1];
   }
 
   /** Absent before the eighth call; computed anew with every eighth. */

@@ -41,8 +41,8 @@ export interface GrantsContext {
   readonly nodes: readonly PoolNode[];
   readonly clock: Clock;
   readonly random: () => number;
-  /** A slot was taken or is free again. */
-  readonly slotChanged: () => void;
+  /** A slot of this class was taken or is free again. */
+  readonly slotChanged: (callClass: CallClass) => void;
   /** A node can do more or less than before. */
   readonly changed: () => void;
   /** The node must be probed anew before it is used again. */
@@ -71,6 +71,7 @@ export class Grants {
   readonly #waiting: WaitingQueue<Waiter>;
   readonly #leases = new Set<GrantedLease>();
   readonly #silent = new Map<PoolNode, number>();
+  readonly #ended = (lease: GrantedLeaseImpl, outcome: Outcome) => this.#end(lease, outcome);
   #wake: { readonly atMs: number; readonly timer: Disposable } | undefined;
   #stopped: Error | undefined;
   #starving = false;
@@ -273,26 +274,14 @@ export class Grants {
   #grant(ask: LeaseAsk, node: PoolNode, moved: boolean, sinceMs: number, now: number): GrantedLease {
     const { need } = ask;
     const figures = node.classes[need.class];
-    const rank = rankOf(ask.priority);
     const bytes = need.class === "trace" ? node.predictedBytes(ask) ?? 0 : 0;
     figures.throughput.add(now);
-    figures.inFlight[rank]!++;
+    figures.inFlight[rankOf(ask.priority)]!++;
     figures.total++;
     node.traceBytesInFlight += bytes;
     node.rates.take(now, need.method, rateCost(ask));
     const endByMs = Math.min(ask.deadlineMs, now + node.limitMs(need.class, need.method));
-    const lease = new GrantedLeaseImpl(ask, node, moved, now, endByMs, this.sweep, (outcome) => {
-      this.#leases.delete(lease);
-      const full = figures.total >= figures.limit;
-      figures.inFlight[rank]!--;
-      figures.total--;
-      node.traceBytesInFlight -= bytes;
-      this.#learn(lease, outcome, full);
-      this.dispatch();
-      if (outcome.kind === "ok" || outcome.kind === "cancelled") this.#context.slotChanged();
-      else this.#context.changed();
-      if (this.#leases.size === 0) this.#drained?.();
-    });
+    const lease = new GrantedLeaseImpl(ask, node, moved, now, endByMs, bytes, this.sweep, this.#ended);
     this.#leases.add(lease);
     emit({
       kind: "rpc_leased",
@@ -302,13 +291,27 @@ export class Grants {
       priority: ask.priority,
       waitMs: now - sinceMs,
     });
-    this.#context.slotChanged();
+    this.#context.slotChanged(need.class);
     return lease;
   }
 
-  #learn(lease: GrantedLease, outcome: Outcome, full: boolean): void {
+  #end(lease: GrantedLeaseImpl, outcome: Outcome): void {
     const { poolNode: node, ask } = lease;
-    const now = this.#clock.now();
+    const figures = node.classes[ask.need.class];
+    this.#leases.delete(lease);
+    const full = figures.total >= figures.limit;
+    figures.inFlight[rankOf(ask.priority)]!--;
+    figures.total--;
+    node.traceBytesInFlight -= lease.traceBytes;
+    this.#learn(lease, outcome, full, this.#clock.now());
+    this.dispatch();
+    if (outcome.kind === "ok" || outcome.kind === "cancelled") this.#context.slotChanged(ask.need.class);
+    else this.#context.changed();
+    if (this.#leases.size === 0) this.#drained?.();
+  }
+
+  #learn(lease: GrantedLease, outcome: Outcome, full: boolean, now: number): void {
+    const { poolNode: node, ask } = lease;
     emit({
       kind: "rpc_finished",
       network: this.#network,
@@ -484,9 +487,11 @@ function isTimeout(failure: Failure): boolean {
 class GrantedLeaseImpl implements GrantedLease {
   readonly node: NodeView;
   readonly #abort = new AbortController();
-  readonly #done: (outcome: Outcome) => void;
+  readonly #ended: (lease: GrantedLeaseImpl, outcome: Outcome) => void;
   readonly #sweep: Sweep;
   #due: Disposable;
+  /** Forwards the caller's abort; most callers have none. */
+  #forward: (() => void) | undefined;
   #reported = false;
 
   constructor(
@@ -495,14 +500,19 @@ class GrantedLeaseImpl implements GrantedLease {
     readonly moved: boolean,
     readonly startedMs: number,
     readonly endByMs: number,
+    /** Predicted bytes of the reply of a trace. */
+    readonly traceBytes: number,
     sweep: Sweep,
-    done: (outcome: Outcome) => void,
+    ended: (lease: GrantedLeaseImpl, outcome: Outcome) => void,
   ) {
-    this.node = poolNode.view(ask, Math.max(1, endByMs - startedMs - MARGIN_MS));
-    this.#done = done;
+    this.node = poolNode.view(ask.need.class, Math.max(1, endByMs - startedMs - MARGIN_MS));
+    this.#ended = ended;
     this.#sweep = sweep;
-    this.#due = sweep.at(endByMs, this.#end);
-    ask.signal?.addEventListener("abort", this.#callerAborted, { once: true });
+    this.#due = sweep.at(endByMs, () => this.#end());
+    const { signal } = ask;
+    if (signal === undefined) return;
+    this.#forward = () => this.#abort.abort(signal.reason);
+    signal.addEventListener("abort", this.#forward, { once: true });
   }
 
   get signal(): AbortSignal {
@@ -517,22 +527,20 @@ class GrantedLeaseImpl implements GrantedLease {
     if (this.#reported) return;
     this.#reported = true;
     this.#due[Symbol.dispose]();
-    this.ask.signal?.removeEventListener("abort", this.#callerAborted);
-    this.#done(outcome);
+    if (this.#forward !== undefined) this.ask.signal!.removeEventListener("abort", this.#forward);
+    this.#ended(this, outcome);
   }
 
   [Symbol.dispose](): void {
     this.report({ kind: "cancelled" });
   }
 
-  readonly #callerAborted = () => this.#abort.abort(this.ask.signal!.reason);
-
-  readonly #end = () => {
+  #end(): void {
     this.#abort.abort(new TimeLimit(`Cannot wait longer for node ${this.node.name}: its time limit has passed`));
-    this.#due = this.#sweep.at(this.endByMs + ABANDON_MS, this.#lost);
-  };
+    this.#due = this.#sweep.at(this.endByMs + ABANDON_MS, () => this.#lose());
+  }
 
-  readonly #lost = () => {
+  #lose(): void {
     emit({
       kind: "rpc_lease_abandoned",
       network: this.node.network,
@@ -540,7 +548,7 @@ class GrantedLeaseImpl implements GrantedLease {
       class: this.ask.need.class,
     });
     this.report({ kind: "cancelled" });
-  };
+  }
 }
 
 /** Whether any lease of the class could be granted, ever or soon, and how many at once. */

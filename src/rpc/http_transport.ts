@@ -55,9 +55,13 @@ export class HttpTransport implements Transport {
     try {
       response = await post(this.#connections, view, body, signal);
       const firstByteMs = performance.now() - started;
-      const { text, bytes } = await readText(response);
-      const retryAfter = response.headers.get("retry-after") ?? undefined;
-      return { status: response.status, text, bytes, retryAfter, firstByteMs };
+      const { status, headers } = response;
+      const length = Number(headers.get("content-length") ?? NaN);
+      if (length <= MAX_BYTES && !headers.has("content-encoding")) {
+        return new Answered(status, await response.text(), length, firstByteMs, headers);
+      }
+      const { text, bytes } = await readCapped(response);
+      return new Answered(status, text, bytes, firstByteMs, headers);
     } catch (error) {
       if (error instanceof TransportError) throw error;
       if (signal.aborted) {
@@ -75,10 +79,27 @@ export class HttpTransport implements Transport {
   }
 }
 
-async function readText(response: Response): Promise<{ text: string; bytes: number }> {
-  const { headers } = response;
-  const length = Number(headers.get("content-length") ?? NaN);
-  if (length <= MAX_BYTES && !headers.has("content-encoding")) return { text: await response.text(), bytes: length };
+/** An answer whose headers are looked into only when it is a refusal. */
+class Answered implements Exchange {
+  readonly #headers: Headers;
+
+  constructor(
+    readonly status: number,
+    readonly text: string,
+    readonly bytes: number,
+    readonly firstByteMs: number,
+    headers: Headers,
+  ) {
+    this.#headers = headers;
+  }
+
+  get retryAfter(): string | undefined {
+    return this.#headers.get("retry-after") ?? undefined;
+  }
+}
+
+/** A body that does not say how large it is, or not how large it will be. */
+async function readCapped(response: Response): Promise<{ text: string; bytes: number }> {
   if (response.body === null) return { text: "", bytes: 0 };
   const decoder = new TextDecoder();
   const parts: string[] = [];

@@ -186,11 +186,11 @@ export class PoolNode {
     this.replyBytes = limits.replyBytes === "auto" ? familyReplyBytes(this.flags.family) : limits.replyBytes;
   }
 
-  /** Predicted bytes of a trace's reply. */
+  /** Predicted bytes of a trace's reply, whole ones: what is added up is taken off again without a rest. */
   predictedBytes(ask: LeaseAsk): number | undefined {
     const { bytes, units, class: callClass } = ask.need;
     if (bytes !== undefined || callClass !== "trace" || units === undefined) return bytes;
-    return units * this.bytesPerStructlog.value!;
+    return Math.ceil(units * this.bytesPerStructlog.value!);
   }
 
   /** Predicted milliseconds of a trace. */
@@ -275,9 +275,10 @@ export class PoolNode {
     if (total > 0) {
       // What a priority and those below it hold is bounded by its share: the rest is kept for those above.
       let held = 0;
+      const own = rankOf(priority);
       for (let rank = PRIORITIES.length - 1; rank >= 0; rank--) {
         held += inFlight[rank]!;
-        if (rank > PRIORITIES.indexOf(priority)) continue;
+        if (rank > own) continue;
         if (held >= Math.max(1, Math.floor(this.#rpc.shares[PRIORITIES[rank]!] * limit))) return false;
       }
     }
@@ -291,13 +292,9 @@ export class PoolNode {
     return Math.max(0, limit - total);
   }
 
-  view(ask: LeaseAsk, wholeMs: number): NodeView {
+  /** What a call of this class needs to be sent, within `wholeMs`. */
+  view(callClass: CallClass, wholeMs: number): NodeView {
     const { url, headers, gzip } = this.options;
-    const isTrace = ask.need.class === "trace";
-    const trace = traceLimits(this.flags.family, this.options);
-    const executionMs = isTrace && trace.executionMs !== undefined
-      ? Math.max(1_000, Math.min(trace.executionMs, Math.floor(wholeMs) - 1_000))
-      : undefined;
     return {
       network: this.#network,
       name: this.name,
@@ -308,13 +305,19 @@ export class PoolNode {
       flags: this.flags,
       caCerts: this.caCerts,
       connections: this.options.limits.read.max,
-      limits: {
-        wholeMs,
-        firstByteMs: isTrace ? Math.min(trace.firstByteMs, wholeMs) : wholeMs,
-        stallMs: this.#rpc.timeouts.stall,
-        ...(executionMs === undefined ? {} : { executionMs }),
-        ...(this.replyBytes === undefined ? {} : { replyBytes: this.replyBytes }),
-      },
+      limits: callClass === "trace"
+        ? this.#traceLimits(wholeMs)
+        : { wholeMs, firstByteMs: wholeMs, stallMs: this.#rpc.timeouts.stall },
+    };
+  }
+
+  #traceLimits(wholeMs: number): NodeView["limits"] {
+    const { firstByteMs, executionMs } = traceLimits(this.flags.family, this.options);
+    return {
+      wholeMs,
+      firstByteMs: Math.min(firstByteMs, wholeMs),
+      stallMs: this.#rpc.timeouts.stall,
+      executionMs: executionMs && Math.max(1_000, Math.min(executionMs, Math.floor(wholeMs) - 1_000)),
     };
   }
 

@@ -107,7 +107,7 @@ class Pool implements NodePool {
       nodes,
       clock,
       random,
-      slotChanged: () => this.#tellCapacity(),
+      slotChanged: (callClass) => this.#tellCapacity(callClass),
       changed,
       refused: (node, failure) => this.#upkeep.refused(node, failure),
       renew: (view) => transport.renew(view),
@@ -282,20 +282,18 @@ class Pool implements NodePool {
   #changed(): void {
     if (this.#closed) return;
     this.#upkeep.changed();
-    this.#tellCapacity();
+    for (const callClass of CALL_CLASSES) this.#tellCapacity(callClass);
   }
 
-  #tellCapacity(): void {
+  #tellCapacity(callClass: CallClass): void {
     if (this.#closed || !this.#capacity.watched) return;
-    for (const callClass of CALL_CLASSES) {
-      const before = this.#told.get(callClass);
-      const now = this.#capacityNow(callClass);
-      const same = before !== undefined && before.available === now.available && before.reason === now.reason &&
-        (before.free === 0) === (now.free === 0);
-      if (same) continue;
-      this.#told.set(callClass, now);
-      this.#capacity.next(now);
-    }
+    const before = this.#told.get(callClass);
+    const now = this.#capacityNow(callClass);
+    const same = before !== undefined && before.available === now.available && before.reason === now.reason &&
+      (before.free === 0) === (now.free === 0);
+    if (same) return;
+    this.#told.set(callClass, now);
+    this.#capacity.next(now);
   }
 
   #capacityNow(callClass: CallClass): Capacity {

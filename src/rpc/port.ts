@@ -32,30 +32,30 @@ export interface Need {
   /** JSON-RPC method, for the node's capabilities and its rate rules. */
   readonly method: string;
   /** Predicted work: structlogs of a trace, items of a batch. Absent: 1. */
-  readonly units?: number;
+  readonly units?: number | undefined;
   /** Predicted bytes of the reply. Absent: for traces predicted from `units`, else unknown. */
   readonly bytes?: number;
   /** Number of the block whose state the call needs. */
-  readonly stateAt?: number;
+  readonly stateAt?: number | undefined;
   /** The transaction to be traced: a small one becomes the probe of the node's breaker. */
   readonly transactionHash?: Hash;
   /** Nodes that must not be chosen: the one to be compared with. */
-  readonly not?: readonly NodeName[];
+  readonly not?: readonly NodeName[] | undefined;
   /** Nodes chosen only when no other can serve: those that failed this task before. */
-  readonly avoid?: readonly NodeName[];
+  readonly avoid?: readonly NodeName[] | undefined;
 }
 
 /** A request for a lease. */
 export interface LeaseAsk {
   readonly need: Need;
   /** The node's head must have reached this number (or it announced `blockHash`). */
-  readonly blockNumber?: number;
+  readonly blockNumber?: number | undefined;
   /** Pins the call to the node that serves this block. */
-  readonly blockHash?: Hash;
+  readonly blockHash?: Hash | undefined;
   readonly priority: Priority;
   /** Until when the answer is of use, monotonic. */
   readonly deadlineMs: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a caller needs to send one request to a node: plain data, can be posted to a worker. */
@@ -83,9 +83,7 @@ export interface NodeView {
     /** Longest silence after the first byte. */
     readonly stallMs: number;
     /** Value of geth's `timeout` option; absent for clients that ignore it. */
-    readonly executionMs?: number;
-    /** Largest reply that the node is known to send. */
-    readonly replyBytes?: number;
+    readonly executionMs?: number | undefined;
   };
 }
 

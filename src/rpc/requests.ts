@@ -98,32 +98,24 @@ export class Requests implements Disposable {
 
   /** One attempt, with a second call beside it when it is late. */
   async #hedged<T>(call: Call, ask: RequestAsk<T>, avoid: readonly NodeName[]): Promise<Attempt<T>> {
-    const { hedges, grants } = this.#context;
+    const { hedges, grants, options } = this.#context;
     const lease = await grants.lease(leaseAskOf(call, ask, avoid));
     hedges.called();
+    const first = this.#attempt(call, ask, lease);
     const canHedge = (ask.class === "head" || ask.class === "read") &&
       (ask.priority === "head" || ask.priority === "repair" || ask.priority === "process");
-    if (!canHedge) return await this.#attempt(call, ask, lease);
-    return await this.#race(call, ask, lease, avoid);
-  }
-
-  async #race<T>(call: Call, ask: RequestAsk<T>, lease: GrantedLease, avoid: readonly NodeName[]): Promise<Attempt<T>> {
-    const { clock, options } = this.#context;
+    if (!canHedge) return await first;
     const { min, max } = options.rpc.hedge;
-    const first = this.#attempt(call, ask, lease);
     const p95Ms = lease.poolNode.classes[ask.class].latencies.p95Ms ?? max;
-    const lateAtMs = clock.now() + Math.min(max, Math.max(min, p95Ms));
-    const early = await new Promise<Attempt<T> | undefined>((resolve, reject) => {
-      const late = this.#sweep.at(lateAtMs, () => resolve(undefined));
-      const settled = (attempt: Attempt<T>) => {
-        late[Symbol.dispose]();
-        resolve(attempt);
-      };
-      first.then(settled, (error) => {
-        late[Symbol.dispose]();
-        reject(error);
-      });
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<Attempt<T> | undefined>();
+    const late = this.#sweep.at(lease.startedMs + Math.min(max, Math.max(min, p95Ms)), () => resolve(undefined));
+    first.then(resolve, reject);
+    let early: Attempt<T> | undefined;
+    try {
+      early = await promise;
+    } finally {
+      late[Symbol.dispose]();
+    }
     if (early !== undefined) return early;
     const second = await this.#secondLease(call, ask, lease, avoid);
     if (second === undefined) return await first;
@@ -194,7 +186,6 @@ export class Requests implements Disposable {
   /** Sends one call on a lease and reports how it went. */
   async #attempt<T>(call: Call, ask: RequestAsk<T>, lease: GrantedLease): Promise<Attempt<T>> {
     const { sender, clock, heads } = this.#context;
-    const started = clock.now();
     try {
       const reply = await sender.send(lease.node, ask.class, call, lease.signal);
       if (!reply.ok) {
@@ -209,7 +200,7 @@ export class Requests implements Disposable {
       }
       const { bytes, firstByteMs } = reply.exchange;
       const now = clock.now();
-      lease.report({ kind: "ok", bytes, units: 1, firstByteMs, totalMs: now - started });
+      lease.report({ kind: "ok", bytes, units: 1, firstByteMs, totalMs: now - lease.startedMs });
       const reached = headShown(call.method, reply.result);
       if (reached !== undefined) heads.reached(lease.poolNode, reached, now);
       return decoded;
@@ -245,16 +236,16 @@ export function leaseAskOf(call: Call, ask: RequestAsk<unknown>, avoid: readonly
     need: {
       class: ask.class,
       method: call.method,
-      ...(items === 1 ? {} : { units: items }),
-      ...(stateAt === undefined ? {} : { stateAt }),
-      ...(not === undefined ? {} : { not }),
-      ...(all.length === 0 ? {} : { avoid: all }),
+      units: items,
+      stateAt,
+      not,
+      avoid: all.length === 0 ? undefined : all,
     },
-    ...(blockNumber === undefined ? {} : { blockNumber }),
-    ...(blockHash === undefined ? {} : { blockHash }),
+    blockNumber,
+    blockHash,
     priority,
     deadlineMs,
-    ...(signal === undefined ? {} : { signal }),
+    signal,
   };
 }
 
