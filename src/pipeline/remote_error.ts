@@ -16,6 +16,17 @@ export class WorkerEndedError extends PipelineError {
   }
 }
 
+/** The job was aborted from outside, as its lease is lost or its node proved to be of another chain: no fault of the task. */
+export class JobAbortedError extends PipelineError {
+  readonly code = "job_aborted";
+  readonly disposition = "retry";
+  override readonly release = true;
+
+  constructor(reason: string) {
+    super(`Cannot finish the job as it was aborted: ${reason}`);
+  }
+}
+
 /** Stands for the error that a worker met. */
 export class RemoteError extends PipelineError {
   readonly code: string;

@@ -10,7 +10,7 @@ import { MemoryStorage } from "../stages/sink/memory.ts";
 import { openSink } from "../stages/sink/sink.ts";
 import { subscribe } from "../telemetry/emit.ts";
 import { runJob } from "./audit.ts";
-import { RemoteError, WorkerEndedError } from "./remote_error.ts";
+import { JobAbortedError, RemoteError, WorkerEndedError } from "./remote_error.ts";
 import { type JobResults, type Lane, openLane, type PlainError, plainError, type TraceJob } from "./trace_job.ts";
 import type { FromWorker, ToWorker, WorkerSetup } from "./worker_messages.ts";
 
@@ -104,10 +104,12 @@ class Lanes {
         violated: (evidence) => tell({ kind: "violated", id, evidence }),
       });
       const settled = running.results.then((results) => {
-        const cause = abort.signal.aborted ? undefined : unforeseen(results);
+        const cause = unforeseen(results);
         if (cause === undefined) return tell({ kind: "results", id, results });
-        tell({ kind: "results", id, results: { ...results, error: plainError(new WorkerEndedError(cause, false)) } });
-        tell({ kind: "crashed", message: cause });
+        const { signal } = abort;
+        const error = signal.aborted ? new JobAbortedError(signal.reason.message) : new WorkerEndedError(cause, false);
+        tell({ kind: "results", id, results: { ...results, error: plainError(error) } });
+        if (!signal.aborted) tell({ kind: "crashed", message: cause });
       });
       await running.accepted.then(() => tell({ kind: "accepted", id }), () => {});
       this.#idle.push(lane);

@@ -112,7 +112,9 @@ Deno.test("an aborted job is no reason to replace its worker", async () => {
     const running = workers.run(jobOf("one", `http://127.0.0.1:${server.addr.port}`), abort.signal, deaf());
     await asked.promise;
     abort.abort(new DOMException("over", "AbortError"));
-    assert.ok((await running.results).error !== undefined);
+    const { error } = await running.results;
+    assert.deepEqual([error?.code, error?.disposition, error?.release], ["job_aborted", "retry", true]);
+    assert.match(error!.message, /over/, "says who aborted it");
     await workers.drain(1_000);
     assert.deepEqual(replaced.told, []);
   } finally {
