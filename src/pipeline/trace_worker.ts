@@ -7,6 +7,7 @@ import type { UnclassifiedError } from "../errors.ts";
 import { openClickHouse } from "../stages/sink/clickhouse.ts";
 import type { Sink, Spilled, SpillOperation, SpillPort } from "../stages/sink/port.ts";
 import { MemoryStorage } from "../stages/sink/memory.ts";
+import { MOVES, waitingIn } from "../stages/queue/pulse.ts";
 import { openSink } from "../stages/sink/sink.ts";
 import { subscribe } from "../telemetry/emit.ts";
 import { runJob } from "./audit.ts";
@@ -78,12 +79,6 @@ function unforeseen({ error }: JobResults): string | undefined {
   return error?.code === UNCLASSIFIED ? error.message : undefined;
 }
 
-/** Counts as moving until disposed. */
-function waitingIn(progress: Int32Array): Disposable {
-  Atomics.add(progress, 1, 1);
-  return { [Symbol.dispose]: () => void Atomics.sub(progress, 1, 1) };
-}
-
 class Lanes {
   readonly #running = new Map<number, AbortController>();
   readonly #idle: Lane[] = [];
@@ -95,7 +90,7 @@ class Lanes {
     this.#running.set(id, abort);
     try {
       const lane = this.#idle.pop() ?? await openLane();
-      const moved = () => void Atomics.add(progress, 0, 1);
+      const moved = () => void Atomics.add(progress, MOVES, 1);
       const running = runJob(job, lane, this.sink, this.audits, abort.signal, {
         moved,
         waiting: () => waitingIn(progress),

@@ -2,11 +2,8 @@
 import { emit } from "../../telemetry/emit.ts";
 import type { FromHeartbeat, ToHeartbeat } from "./heartbeat_worker.ts";
 import type { Heart } from "./leases.ts";
-import { type QueueOptions, taskId } from "./port.ts";
+import type { QueueOptions } from "./port.ts";
 import type { RedisTarget } from "./redis_connection.ts";
-
-/** How long the thread may take a lease that has ended for one in hand. */
-const FORGET_LINGER_MS = 100;
 
 /** What the heartbeat finds out about a network's leases. */
 export interface Findings {
@@ -19,9 +16,6 @@ export class HeartbeatThread {
   readonly #worker: Worker;
   readonly #findings = new Map<string, Findings>();
   readonly #closed = Promise.withResolvers<void>();
-  readonly #forgotten = new Map<string, number[]>();
-  #lingering: ReturnType<typeof setTimeout> | undefined;
-  #ended = false;
 
   constructor(target: RedisTarget, consumer: string, options: QueueOptions) {
     this.#worker = new Worker(new URL("./heartbeat_worker.ts", import.meta.url), { type: "module", name: "heartbeat" });
@@ -36,50 +30,21 @@ export class HeartbeatThread {
     return {
       share: (buffer, memory) => this.#send({ kind: "share", network, buffer, memory }),
       watch: (leases) => {
-        const forgotten = this.#forgotten.get(network) ?? [];
-        this.#forgotten.delete(network);
-        this.#send({
-          kind: "watch",
-          network,
-          forgotten,
-          leases: leases.map(({ delivery, cell }) => ({
-            token: delivery.token,
-            class: shortClass(delivery.task.class),
-            entry: delivery.entry,
-            id: taskId(delivery.task),
-            buffer: cell.buffer,
-            offset: cell.offset,
-          })),
-        });
+        const cells = new Int32Array(3 * leases.length);
+        leases.forEach(({ cell, term }, index) => cells.set([cell.buffer, cell.offset, term], 3 * index));
+        const lines = leases.map(({ id, delivery: { task, entry, token } }) =>
+          `${shortClass(task.class)} ${entry} ${token} ${id}`
+        );
+        this.#send({ kind: "watch", network, leases: lines.join("\n"), cells });
       },
-      forget: (tokens) => this.#forget(network, tokens),
     };
   }
 
   /** Ends the thread, and with it every renewal. */
   async close(): Promise<void> {
-    this.#ended = true;
-    clearTimeout(this.#lingering);
     this.#send({ kind: "close" });
     await this.#closed.promise;
     this.#worker.terminate();
-  }
-
-  /** Goes with the next leases to watch: until then a renewal finds that the token is no longer theirs. */
-  #forget(network: string, tokens: readonly number[]): void {
-    if (tokens.length === 0 || this.#ended) return;
-    this.#lingering ??= setTimeout(() => this.#flush(), FORGET_LINGER_MS);
-    const together = this.#forgotten.get(network) ?? [];
-    together.push(...tokens);
-    this.#forgotten.set(network, together);
-  }
-
-  #flush(): void {
-    this.#lingering = undefined;
-    for (const [network, forgotten] of this.#forgotten) {
-      this.#send({ kind: "watch", network, forgotten, leases: [] });
-    }
-    this.#forgotten.clear();
   }
 
   #send(message: ToHeartbeat): void {

@@ -4,18 +4,8 @@
  */
 /// <reference lib="deno.worker" />
 import { accessError, disconnected, newClient, type RedisTarget, runScript, script } from "./redis_connection.ts";
-import { CELL_LENGTH, Pulse } from "./pulse.ts";
+import { CELL_LENGTH, Pulse, type Watched } from "./pulse.ts";
 import heartbeat from "./scripts/heartbeat.lua" with { type: "text" };
-
-/** A lease as the main isolate describes it. */
-export interface BeatLease {
-  readonly token: number;
-  readonly class: string;
-  readonly entry: string;
-  readonly id: string;
-  readonly buffer: number;
-  readonly offset: number;
-}
 
 /** To the thread. */
 export type ToHeartbeat =
@@ -30,9 +20,10 @@ export type ToHeartbeat =
   | {
     readonly kind: "watch";
     readonly network: string;
-    /** Tokens of leases that have ended. */
-    readonly forgotten: readonly number[];
-    readonly leases: readonly BeatLease[];
+    /** A line each: class, entry, token and id of the task. One text is a cheaper message than many objects. */
+    readonly leases: string;
+    /** Of each lease in turn: number of the buffer, offset in bytes and term of its progress cell. */
+    readonly cells: Int32Array;
   }
   | { readonly kind: "close" };
 
@@ -44,8 +35,8 @@ export type FromHeartbeat =
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "closed" };
 
-interface Watching extends BeatLease {
-  readonly progress: Int32Array;
+interface Watching extends Watched {
+  readonly line: string;
 }
 
 const HEARTBEAT = script(heartbeat);
@@ -72,7 +63,7 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
     try {
       for (const [network, pulse] of pulses) {
         const { moving, stalled } = pulse.take(performance.now());
-        if (stalled.length > 0) send({ kind: "stalled", network, tokens: stalled.map(({ token }) => token) });
+        if (stalled.length > 0) send({ kind: "stalled", network, tokens: stalled.map(tokenOf) });
         for (let from = 0; from < moving.length; from += MOST_PER_SCRIPT) {
           await renew(network, moving.slice(from, from + MOST_PER_SCRIPT));
         }
@@ -83,7 +74,7 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
   }
 
   async function renew(network: string, leases: readonly Watching[]): Promise<void> {
-    const args = leases.flatMap((lease) => [lease.class, lease.entry, String(lease.token), lease.id]);
+    const args = leases.flatMap(({ line }) => line.split(" "));
     try {
       const lost = await runScript(client, target, HEARTBEAT, network, [ARGUMENTS_KEEP_UNUSED, consumer, ...args]);
       const tokens = (lost as string[]).map(Number);
@@ -105,14 +96,16 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
         case "watch": {
           const pulse = pulses.get(message.network) ?? new Pulse<Watching>(stallTimeoutMs);
           pulses.set(message.network, pulse);
-          for (const token of message.forgotten) pulse.forget(token);
-          for (const lease of message.leases) {
-            const memory = memories.get(`${message.network} ${lease.buffer}`) as SharedArrayBuffer;
-            pulse.watch(
-              { ...lease, progress: new Int32Array(memory, lease.offset, CELL_LENGTH) },
-              performance.now(),
-            );
-          }
+          const { leases, cells } = message;
+          leases.split("\n").forEach((line, index) => {
+            const [buffer, offset, term] = cells.subarray(3 * index, 3 * index + 3) as unknown as [
+              number,
+              number,
+              number,
+            ];
+            const memory = memories.get(`${message.network} ${buffer}`) as SharedArrayBuffer;
+            pulse.watch({ line, term, progress: new Int32Array(memory, offset, CELL_LENGTH) }, performance.now());
+          });
           break;
         }
         case "close":
@@ -125,6 +118,10 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
       }
     },
   };
+}
+
+function tokenOf({ line }: Watching): number {
+  return Number(line.split(" ")[2]);
 }
 
 let heart: ReturnType<typeof open> | undefined;

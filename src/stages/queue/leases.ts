@@ -17,7 +17,7 @@ import {
   type TransactionRange,
   type Verdict,
 } from "./port.ts";
-import { MOVES, WAITS } from "./pulse.ts";
+import { MOVES, TERM, waitingIn } from "./pulse.ts";
 import { type ProgressCell, ProgressCells } from "./progress_cells.ts";
 
 /** One delivery of a task. */
@@ -50,6 +50,9 @@ export interface Claimed {
   readonly clockWentBack: boolean;
 }
 
+/** A settlement after which the task comes back, or is kept as a dead letter. */
+type Comeback = Exclude<Settlement, { readonly outcome: "done" | "orphaned" }>;
+
 /** A settlement that ends the task: its range is done, or its block left the chain. */
 export interface Ending {
   readonly delivery: Delivery;
@@ -73,25 +76,26 @@ export interface LeaseStore {
   bury(delivery: Delivery, failure: Failure): Promise<Verdict>;
 }
 
-/** Renews leases that move, from wherever a busy event loop cannot stop it. */
+/** Renews leases that move, from wherever a busy event loop cannot stop it; forgets one when its cell is given back. */
 export interface Heart {
   /** Makes the memory of a buffer of cells known. */
   share(buffer: number, memory: SharedArrayBuffer): void;
-  watch(leases: readonly { readonly delivery: Delivery; readonly cell: ProgressCell }[]): void;
-  forget(tokens: readonly number[]): void;
+  watch(leases: readonly Beating[]): void;
 }
 
-interface Held {
+/** A lease in hand as its heart gets to know it. */
+export interface Beating {
   readonly delivery: Delivery;
+  /** Of the task. */
+  readonly id: string;
   readonly cell: ProgressCell;
-  readonly abort: AbortController;
-  readonly ended: PromiseWithResolvers<void>;
-  readonly sinceMs: number;
-  verdict: Promise<Verdict> | undefined;
+  /** How often the cell had been handed out before. */
+  readonly term: number;
 }
 
 interface Waiting {
-  readonly ending: Ending;
+  readonly held: Held;
+  readonly outcome: "done" | "orphaned";
   readonly verdict: PromiseWithResolvers<Verdict>;
 }
 
@@ -99,6 +103,80 @@ interface Waiting {
 export function backoffMs(attempts: number, options: QueueOptions, random: Random): number {
   const full = Math.min(options.backoffMaxMs, options.backoffBaseMs * 2 ** Math.min(attempts, 40));
   return Math.round(full / 2 + random() * full / 2);
+}
+
+/** A lease in hand. */
+class Held implements Lease, Beating {
+  readonly delivery: Delivery;
+  readonly id: string;
+  readonly cell: ProgressCell;
+  readonly term: number;
+  readonly sinceMs: number;
+  verdict: Promise<Verdict> | undefined;
+  readonly #settle: (held: Held, settlement: Settlement) => Promise<Verdict>;
+  readonly #ended = Promise.withResolvers<void>();
+  #abort: AbortController | undefined;
+
+  constructor(
+    delivery: Delivery,
+    cell: ProgressCell,
+    sinceMs: number,
+    settle: (held: Held, settlement: Settlement) => Promise<Verdict>,
+  ) {
+    this.delivery = delivery;
+    this.id = taskId(delivery.task);
+    this.cell = cell;
+    this.term = Atomics.load(cell.progress, TERM);
+    this.sinceMs = sinceMs;
+    this.#settle = settle;
+  }
+
+  get task(): Task {
+    return this.delivery.task;
+  }
+
+  get token(): number {
+    return this.delivery.token;
+  }
+
+  get firstDelivery(): boolean {
+    return this.delivery.deliveries === 0;
+  }
+
+  get signal(): AbortSignal {
+    return (this.#abort ??= new AbortController()).signal;
+  }
+
+  get progress(): Int32Array {
+    return this.cell.progress;
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  moved(): void {
+    Atomics.add(this.progress, MOVES, 1);
+  }
+
+  waiting(): Disposable {
+    return waitingIn(this.progress);
+  }
+
+  settle(settlement: Settlement): Promise<Verdict> {
+    return this.verdict ??= this.#settle(this, settlement);
+  }
+
+  /** Settling it has no effect any more. */
+  lose(reason: LeaseLostError["reason"]): void {
+    this.verdict = Promise.resolve(reason === "orphaned" ? "orphaned" : "stale");
+    this.#abort ??= new AbortController();
+    this.#abort.abort(new LeaseLostError(this.id, reason));
+  }
+
+  end(): void {
+    this.#ended.resolve();
+  }
 }
 
 /** Leases in hand of one network. */
@@ -113,6 +191,7 @@ export class Leases {
   readonly #tokens = new Map<string, number>();
   readonly #inFlight = new Map<TaskClass, number>();
   readonly #endings: Waiting[] = [];
+  readonly #settleHeld = (held: Held, settlement: Settlement) => this.#settle(held, settlement);
   #sending: Promise<void> | undefined;
 
   constructor(network: string, options: QueueOptions, store: LeaseStore, heart: Heart, random: Random) {
@@ -134,12 +213,7 @@ export class Leases {
     if (free <= 0) return { leases: [] };
     const claimed = await this.#store.fetch({ free, allow: this.#allowances(), seed: this.#seed() });
     this.#tell(claimed);
-    const fresh = claimed.deliveries.map((delivery) => this.#hold(delivery));
-    if (fresh.length > 0) {
-      this.#heart.watch(fresh);
-      this.#tellInHand();
-    }
-    const leases = fresh.map((held) => this.#lease(held));
+    const leases = this.#hold(claimed.deliveries);
     return claimed.nextMs === undefined ? { leases } : { leases, nextMs: claimed.nextMs };
   }
 
@@ -150,13 +224,11 @@ export class Leases {
       return held === undefined || held.verdict !== undefined ? [] : [held];
     });
     for (const held of lost) {
-      held.verdict = Promise.resolve(reason === "orphaned" ? "orphaned" : "stale");
-      const task = taskId(held.delivery.task);
-      emit({ kind: "queue_lease_lost", network: this.#network, task, reason });
-      held.abort.abort(new LeaseLostError(task, reason));
+      held.lose(reason);
+      emit({ kind: "queue_lease_lost", network: this.#network, task: held.id, reason });
       this.#release(held);
     }
-    this.#heart.forget(lost.map((held) => held.delivery.token));
+    if (lost.length > 0) this.#tellInHand();
   }
 
   /** Leases that stood still: they go back without an attempt or a recovery used. */
@@ -179,80 +251,40 @@ export class Leases {
     this.lose(this.tokens, "closed");
   }
 
-  #hold(delivery: Delivery): Held {
-    const id = taskId(delivery.task);
-    const older = this.#tokens.get(id);
-    if (older !== undefined) this.lose([older], "taken_over"); // this process had been stopped for longer than its lease
-    const held: Held = {
-      delivery,
-      cell: this.#cells.take(),
-      abort: new AbortController(),
-      ended: Promise.withResolvers(),
-      sinceMs: performance.now(),
-      verdict: undefined,
-    };
-    this.#held.set(delivery.token, held);
-    this.#tokens.set(id, delivery.token);
-    this.#count(delivery.task.class, 1);
-    emit({
-      kind: "queue_claimed",
-      network: this.#network,
-      class: delivery.task.class,
-      waitSeconds: Math.max(0, Date.now() - delivery.task.firstEnqueuedMs) / 1000,
-      attempts: delivery.task.attempts,
-      recoveries: delivery.task.recoveries,
+  #hold(deliveries: readonly Delivery[]): readonly Held[] {
+    if (deliveries.length === 0) return [];
+    const [nowMs, dateMs] = [performance.now(), Date.now()];
+    const fresh = deliveries.map((delivery) => {
+      const held = new Held(delivery, this.#cells.take(), nowMs, this.#settleHeld);
+      const { task: { class: taskClass, firstEnqueuedMs, attempts, recoveries }, token } = delivery;
+      const older = this.#tokens.get(held.id);
+      if (older !== undefined) this.lose([older], "taken_over"); // this process had been stopped for longer than its lease
+      this.#held.set(token, held);
+      this.#tokens.set(held.id, token);
+      this.#count(taskClass, 1);
+      const waitSeconds = Math.max(0, dateMs - firstEnqueuedMs) / 1000;
+      emit({ kind: "queue_claimed", network: this.#network, class: taskClass, waitSeconds, attempts, recoveries });
+      return held;
     });
-    return held;
+    this.#heart.watch(fresh);
+    this.#tellInHand();
+    return fresh;
   }
 
-  #lease(held: Held): Lease {
-    const { delivery, cell: { progress } } = held;
-    return {
-      task: delivery.task,
-      token: delivery.token,
-      firstDelivery: delivery.deliveries === 0,
-      signal: held.abort.signal,
-      progress,
-      ended: held.ended.promise,
-      moved: () => void Atomics.add(progress, MOVES, 1),
-      waiting: () => {
-        Atomics.add(progress, WAITS, 1);
-        let under = true;
-        return {
-          [Symbol.dispose]: () => {
-            if (under) Atomics.sub(progress, WAITS, 1);
-            under = false;
-          },
-        };
-      },
-      settle: (settlement) => held.verdict ??= this.#settle(held, settlement),
-    };
-  }
-
-  async #settle(held: Held, settlement: Settlement): Promise<Verdict> {
-    try {
-      const verdict = await this.#send(held.delivery, settlement);
-      emit({
-        kind: "queue_settled",
-        network: this.#network,
-        class: held.delivery.task.class,
-        outcome: settlement.outcome,
-        verdict,
-        heldSeconds: (performance.now() - held.sinceMs) / 1000,
-      });
+  #settle(held: Held, settlement: Settlement): Promise<Verdict> {
+    const { outcome } = settlement;
+    if (outcome === "done" || outcome === "orphaned") return this.#end(held, outcome);
+    return this.#send(held.delivery, settlement).then((verdict) => {
+      this.#tellSettled(held, outcome, verdict, performance.now());
       return verdict;
-    } finally {
-      this.#heart.forget([held.delivery.token]);
+    }).finally(() => {
       this.#release(held);
-    }
+      this.#tellInHand();
+    });
   }
 
-  #send(delivery: Delivery, settlement: Settlement): Promise<Verdict> {
+  #send(delivery: Delivery, settlement: Comeback): Promise<Verdict> {
     switch (settlement.outcome) {
-      case "done":
-        return this.#end({ delivery, orphaned: false });
-      case "orphaned":
-        return this.#end({ delivery, orphaned: true });
       case "dead":
         return this.#bury(delivery, settlement.failure);
       case "release":
@@ -321,9 +353,9 @@ export class Leases {
   }
 
   /** One message in flight; what is settled meanwhile goes with the next. */
-  #end(ending: Ending): Promise<Verdict> {
+  #end(held: Held, outcome: Waiting["outcome"]): Promise<Verdict> {
     const verdict = Promise.withResolvers<Verdict>();
-    this.#endings.push({ ending, verdict });
+    this.#endings.push({ held, outcome, verdict });
     this.#sending ??= this.#sendEndings();
     return verdict.promise;
   }
@@ -332,24 +364,40 @@ export class Leases {
     await Promise.resolve(); // settlements of one turn of the event loop go together
     while (this.#endings.length > 0) {
       const batch = this.#endings.splice(0, this.#options.ackBatch);
+      const endings = batch.map(({ held: { delivery }, outcome }) => ({ delivery, orphaned: outcome === "orphaned" }));
+      let verdicts: readonly Verdict[] | undefined;
+      let failure: unknown;
       try {
-        const verdicts = await this.#store.end(batch.map(({ ending }) => ending));
-        batch.forEach(({ verdict }, index) => verdict.resolve(verdicts[index] as Verdict));
+        verdicts = await this.#store.end(endings);
       } catch (error) {
-        for (const { verdict } of batch) verdict.reject(error);
+        failure = error;
       }
+      const nowMs = performance.now();
+      batch.forEach(({ held, outcome, verdict }, index) => {
+        const found = verdicts?.[index];
+        if (found !== undefined) {
+          this.#tellSettled(held, outcome, found, nowMs);
+          verdict.resolve(found);
+        } else verdict.reject(failure);
+        this.#release(held);
+      });
+      this.#tellInHand();
     }
     this.#sending = undefined;
   }
 
+  #tellSettled(held: Held, outcome: Settlement["outcome"], verdict: Verdict, nowMs: number): void {
+    const heldSeconds = (nowMs - held.sinceMs) / 1000;
+    const { class: taskClass } = held.task;
+    emit({ kind: "queue_settled", network: this.#network, class: taskClass, outcome, verdict, heldSeconds });
+  }
+
   #release(held: Held): void {
-    if (!this.#held.delete(held.delivery.token)) return;
-    const id = taskId(held.delivery.task);
-    if (this.#tokens.get(id) === held.delivery.token) this.#tokens.delete(id);
+    if (!this.#held.delete(held.token)) return;
+    if (this.#tokens.get(held.id) === held.token) this.#tokens.delete(held.id);
     this.#cells.give(held.cell);
-    this.#count(held.delivery.task.class, -1);
-    held.ended.resolve();
-    this.#tellInHand();
+    this.#count(held.task.class, -1);
+    held.end();
   }
 
   #count(taskClass: TaskClass, change: number): void {

@@ -47,7 +47,7 @@ import {
   type WorkQueues,
 } from "./port.ts";
 import { totalError } from "./plan_error.ts";
-import { Pulse } from "./pulse.ts";
+import { Pulse, type Watched } from "./pulse.ts";
 
 const REQUEST_KEY_MS = 24 * 3600 * 1000;
 const MAX_ROUNDS = 20;
@@ -836,7 +836,7 @@ export class MemoryQueue implements WorkQueue {
   readonly #options: QueueOptions;
   readonly #clock: Clock;
   readonly #leases: Leases;
-  readonly #pulse: Pulse<{ readonly token: number; readonly progress: Int32Array; readonly delivery: Delivery }>;
+  readonly #pulse: Pulse<Watched & { readonly delivery: Delivery }>;
   readonly #closed = new AbortController();
   #beat: Disposable;
   #beatAtMs: number;
@@ -864,11 +864,10 @@ export class MemoryQueue implements WorkQueue {
     const heart: Heart = {
       share: () => {},
       watch: (leases) => {
-        for (const { delivery, cell } of leases) {
-          this.#pulse.watch({ token: delivery.token, progress: cell.progress, delivery }, clock.now());
+        for (const { delivery, cell: { progress }, term } of leases) {
+          this.#pulse.watch({ progress, term, delivery }, clock.now());
         }
       },
-      forget: (tokens) => tokens.forEach((token) => this.#pulse.forget(token)),
     };
     this.#leases = new Leases(network, options, store, heart, random);
     this.#beatAtMs = clock.now();
@@ -896,7 +895,7 @@ export class MemoryQueue implements WorkQueue {
     if (moving.length > lost.length) {
       emit({ kind: "queue_renewed", network: this.network, leases: moving.length - lost.length });
     }
-    void this.#leases.giveUp(stalled.map(({ token }) => token));
+    void this.#leases.giveUp(stalled.map(({ delivery }) => delivery.token));
   }
 
   enqueue(plan: BlockPlan, office: Office): Promise<EnqueueReceipt> {

@@ -1,5 +1,5 @@
 /** Progress cells in shared memory, reused: one buffer for many leases, so that a lease costs no allocation. */
-import { CELL_LENGTH } from "./pulse.ts";
+import { CELL_LENGTH, MOVES, TERM, WAITS } from "./pulse.ts";
 
 const CELLS_PER_BUFFER = 512;
 
@@ -7,10 +7,11 @@ const CELLS_PER_BUFFER = 512;
 export interface ProgressCell {
   readonly progress: Int32Array;
   readonly buffer: number;
+  /** In bytes. */
   readonly offset: number;
 }
 
-/** Hands out cells of zeroes. */
+/** Hands out cells without moves and waits. */
 export class ProgressCells {
   readonly #free: ProgressCell[] = [];
   #buffers = 0;
@@ -23,11 +24,14 @@ export class ProgressCells {
 
   take(): ProgressCell {
     const cell = this.#free.pop() ?? this.#grow();
-    cell.progress.fill(0);
+    Atomics.store(cell.progress, MOVES, 0);
+    Atomics.store(cell.progress, WAITS, 0);
     return cell;
   }
 
+  /** Ends the lease that has the cell: its heart forgets it. */
   give(cell: ProgressCell): void {
+    Atomics.add(cell.progress, TERM, 1);
     this.#free.push(cell);
   }
 
