@@ -57,7 +57,7 @@ export interface OtherLane {
 export interface WorkNetwork {
   readonly name: string;
   readonly chainId: number;
-  readonly pool: NodePool;
+  readonly pool: Pick<NodePool, "lease" | "nodes" | "capacity" | "isOutage">;
   readonly queue: WorkQueue;
   readonly blocks: BlockCache;
   readonly prediction: Prediction;
@@ -73,7 +73,7 @@ export interface WorkNetwork {
 
 /** What all networks of a process share. */
 export interface WorkProcess {
-  readonly workers: Workers;
+  readonly workers: Pick<Workers, "lanes" | "run">;
   /** From this many recoveries on a task runs while nothing else does. */
   readonly aloneAfterRecoveries: number;
   /** Resolves when rows of another task may be taken: within the budget, with room on disk. */

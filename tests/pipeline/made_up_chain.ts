@@ -12,6 +12,8 @@ export interface MadeUpBlock {
 
 /** Gas of every transaction. */
 const GAS = 21_000;
+/** Hashes of a branch are made of numbers from here on. */
+const BRANCHED = 1 << 20;
 
 /** Blocks 0 to head; a reorg puts others in their place. */
 export class MadeUpChain {
@@ -60,6 +62,14 @@ export class MadeUpChain {
     return this.#blocks.slice(-depth);
   }
 
+  /** Another chain with the blocks up to `head`, for a node that goes its own way from there. */
+  branch(head: number): MadeUpChain {
+    const other = new MadeUpChain(-1, this.transactions);
+    other.#blocks.push(...this.#blocks.slice(0, head + 1));
+    other.#made = BRANCHED + this.#made;
+    return other;
+  }
+
   /** Puts blocks of an earlier fork back, which becomes the head. */
   restore(blocks: readonly MadeUpBlock[]): void {
     this.#blocks.splice(blocks[0]!.number, Infinity, ...blocks);
@@ -80,6 +90,7 @@ export class MadeUpChain {
           transactionHash,
           blockHash: block.hash,
           gasUsed: hex(GAS),
+          status: "0x1",
         }));
       }
       default:
@@ -109,16 +120,21 @@ function transactionHashes(block: MadeUpBlock): string[] {
   return Array.from({ length: block.transactions }, (_, index) => `${block.hash.slice(0, -2)}${10 + index}`);
 }
 
-/** One node that always answers, in the order it is asked. */
+/** Nodes that always answer, in the order they are asked; each on a chain, which may be the same. */
 export class MadeUpPool implements Pick<NodePool, "request" | "batch" | "each" | "heads" | "nodes"> {
   readonly heads = NEVER;
+  /** Chains by the names of their nodes; the first one that a call does not exclude answers it. */
+  chains: Readonly<Record<string, MadeUpChain>>;
 
-  constructor(readonly chain: MadeUpChain) {}
+  constructor(chain: MadeUpChain) {
+    this.chains = { first: chain };
+  }
 
   async request<T>(method: string, params: readonly unknown[], ask: RequestAsk<T>): Promise<T> {
     await Promise.resolve();
     ask.signal?.throwIfAborted();
-    return ask.decode(this.chain.answer(method, params));
+    const [, chain] = Object.entries(this.chains).find(([name]) => ask.not?.includes(name) !== true)!;
+    return ask.decode(chain.answer(method, params));
   }
 
   async each<T, R>(
@@ -134,7 +150,9 @@ export class MadeUpPool implements Pick<NodePool, "request" | "batch" | "each" |
   }
 
   nodes(): readonly NodeState[] {
-    return [{ methodsOff: [] as readonly string[] } as NodeState];
+    return Object.entries(this.chains).map(([name, { head }]) => {
+      return { name, condition: "ready", headNumber: head, methodsOff: [] as readonly string[] } as NodeState;
+    });
   }
 
   batch(): never {
