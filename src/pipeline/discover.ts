@@ -277,6 +277,7 @@ export class Leader {
         continue;
       }
       const accepted = await this.#intake.accept(chained(headers), this.#intake.processClass, signal);
+      if (accepted.length === 0) return;
       this.#next = accepted.at(-1)! + 1;
       tell({ direction: "forwards", accepted });
     }
@@ -352,6 +353,7 @@ export class Leader {
         if (header !== undefined) canonical.set(number, header.hash);
         return header;
       },
+      outvoted: (number, ours) => this.#intake.outvoted(number, ours, signal),
     });
     const [lowest] = left;
     if (lowest === undefined) return undefined;
@@ -395,6 +397,7 @@ export class Leader {
         return;
       }
       const accepted = await this.#intake.accept(linked, this.#intake.processClass, signal);
+      if (accepted.length === 0) return;
       this.#bottom = accepted.at(-1)!;
       tell({ direction: "backwards", accepted });
     }

@@ -15,7 +15,7 @@ import {
 } from "../stages/gate/ledger.ts";
 import type { EnqueueReceipt, Office, TaskClass, TaskKind, WorkQueue } from "../stages/queue/port.ts";
 import type { BlockHeader, Chain, ReadAsk } from "../stages/source/chain.ts";
-import type { LeftBlock } from "../stages/source/reorg.ts";
+import { type LeftBlock, outvoted } from "../stages/source/reorg.ts";
 import { emit } from "../telemetry/emit.ts";
 import { equalGasRanges, type Prediction, wholeBlock } from "./plan.ts";
 
@@ -48,6 +48,8 @@ export interface LedgerBlock {
 
 /** How long an answer about a block is of use. */
 const READ_WITHIN_MS = 30_000;
+/** How long each node may take to say what it calls a block. */
+const VOTE_WITHIN_MS = 5_000;
 
 /** One entry per block of rows that have one per processor. */
 export function blocksOf(rows: readonly LedgerRow[]): LedgerRow[] {
@@ -90,10 +92,10 @@ export class Intake {
 
   /**
    * Writes the ledger, then enqueues: a crash in between is healed by reconciliation. Blocks that the ledger has already
-   * keep their rows; another block of the same number has left the chain.
+   * keep their rows; another block of the same number has left the chain, if the nodes agree.
    *
    * @param processors Those that the blocks enter for.
-   * @returns numbers of `headers`.
+   * @returns numbers of `headers`, up to the first that the nodes do not agree about.
    */
   async accept(
     headers: readonly BlockHeader[],
@@ -110,13 +112,16 @@ export class Intake {
       ) => [`${row.processor} ${row.blockHash}`, row]),
     );
     const canonical = new Map(headers.map((header) => [header.number, header.hash]));
-    await this.leave(
-      [...known.values()].filter((row) => {
-        const hash = canonical.get(row.blockNumber);
-        return hash !== undefined && hash !== row.blockHash && row.state !== "orphaned";
-      }),
-      canonical,
-    );
+    const replaced = [...known.values()].filter((row) => {
+      const hash = canonical.get(row.blockNumber);
+      return hash !== undefined && hash !== row.blockHash && row.state !== "orphaned";
+    });
+    for (const [number, rows] of Map.groupBy(replaced, (row) => row.blockNumber)) {
+      if (await this.outvoted(number, rows.map((row) => row.blockHash), signal)) continue;
+      const agreed = headers.slice(0, headers.findIndex((header) => header.number === number));
+      return await this.accept(agreed, taskClass, signal, processors);
+    }
+    await this.leave(replaced, canonical);
     const nowMs = Date.now();
     const rows: LedgerRow[] = [];
     const blocks: LedgerBlock[] = [];
@@ -262,6 +267,12 @@ export class Intake {
       headers.push(result.value);
     }
     return headers;
+  }
+
+  /** Whether most nodes have another block of this number than ours. */
+  async outvoted(blockNumber: number, ours: readonly string[], signal: AbortSignal): Promise<boolean> {
+    const ask = { ...this.ask(signal), withinMs: VOTE_WITHIN_MS };
+    return outvoted(ours, await this.#network.chain.hashesByNumber(blockNumber, ask));
   }
 
   /** How this direction asks nodes. */

@@ -195,8 +195,8 @@ export class Repair {
       if (signal.aborted) break;
       const names = lacking.get(number)!;
       const headers = await this.#intake.headers([number], signal);
-      await this.#intake.accept(headers, this.#intake.reprocessClass, signal, this.#only((one) => names.has(one)));
-      blocks += headers.length;
+      const wanted = this.#only((one) => names.has(one));
+      blocks += (await this.#intake.accept(headers, this.#intake.reprocessClass, signal, wanted)).length;
     }
     if (blocks > 0) emit({ kind: "gap_repaired", network: name, blocks, reason: "missing" });
     return blocks;

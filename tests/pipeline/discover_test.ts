@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { looks } from "../../src/pipeline/discover.ts";
 import { Repair } from "../../src/pipeline/repair.ts";
+import { processRequest } from "../../src/pipeline/requests.ts";
 import { LedgerUnavailableError } from "../../src/stages/gate/ledger.ts";
 import { Limiter } from "../../src/stages/gate/limiter.ts";
 import { ReorgTooDeepError } from "../../src/stages/source/reorg.ts";
@@ -271,6 +272,50 @@ Deno.test("another block at the height of the head is noticed without a further 
   await world.follow(leader);
   world.chain.reorg(1, 1);
   assert.deepEqual(await world.follow(leader), [10]);
+  assert.deepEqual((await world.live()).map((row) => row.blockHash), world.chain.hashes(5));
+});
+
+Deno.test("one node on a fork takes nothing away that the others keep, however deep its fork is", async () => {
+  await using world = new World(new MadeUpChain(30), { startBlock: 5, reorgMaxDepth: 8 });
+  const leader = await world.leader();
+  await world.follow(leader);
+  const strange = world.chain.branch(12);
+  strange.mine(20);
+  world.pool.chains = { strange, one: world.chain, other: world.chain };
+  assert.deepEqual(await world.follow(leader), [], "its blocks are not taken either");
+  const repair = new Repair(world.network, "forwards", await world.office("forwards"), Date.now);
+  const ask = { blocks: [20], processors: ["transaction_structlog"], class: "reprocess" } as const;
+  await world.queue.request(processRequest("ask", ask));
+  await repair.answer(SIGNAL);
+  assert.deepEqual(await world.states(), world.chain.hashes(5).map((hash, at) => [at + 5, hash, "accepted"]));
+  assert.deepEqual([world.seen("reorg").length, world.seen("reorg_too_deep").length], [0, 0]);
+  world.chain.mine(3);
+  world.pool.chains = { one: world.chain, strange, other: world.chain };
+  assert.deepEqual(await world.follow(leader), [31, 32, 33]);
+});
+
+Deno.test("of two nodes that disagree none is believed, until one gives way", async () => {
+  await using world = new World(new MadeUpChain(10), { startBlock: 5 });
+  const leader = await world.leader();
+  await world.follow(leader);
+  const other = world.chain.branch(8);
+  other.mine(3);
+  world.pool.chains = { other, one: world.chain };
+  assert.deepEqual(await world.follow(leader), []);
+  assert.equal(world.seen("reorg").length, 0);
+  world.pool.chains = { other, one: other };
+  assert.deepEqual(await world.follow(leader), [9, 10, 11]);
+  assert.deepEqual((await world.live()).map((row) => row.blockHash), other.hashes(5));
+});
+
+Deno.test("a reorg that most nodes have made is followed though one has not", async () => {
+  await using world = new World(new MadeUpChain(10), { startBlock: 5 });
+  const leader = await world.leader();
+  await world.follow(leader);
+  const late = world.chain.branch(10);
+  world.chain.reorg(3, 4);
+  world.pool.chains = { one: world.chain, late, other: world.chain };
+  assert.deepEqual(await world.follow(leader), [8, 9, 10, 11]);
   assert.deepEqual((await world.live()).map((row) => row.blockHash), world.chain.hashes(5));
 });
 

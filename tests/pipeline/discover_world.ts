@@ -28,6 +28,7 @@ export type WorldOptions = Partial<
 export class World implements AsyncDisposable {
   readonly clock = new FakeClock(1_700_000_000_000);
   readonly queue: MemoryQueue;
+  readonly pool: MadeUpPool;
   readonly ledger: MemoryLedger;
   readonly network: DiscoverNetwork;
   readonly events: PipelineEvent[] = [];
@@ -40,11 +41,11 @@ export class World implements AsyncDisposable {
     this.queue = new MemoryQueue(state, NETWORK, "test", OPTIONS, this.clock, fixedRandom());
     this.ledger = new MemoryLedger(NETWORK, (_number, hash) => this.#records.get(hash));
     this.#reading = subscribe((event) => void this.events.push(event));
-    const pool = new MadeUpPool(chain);
+    this.pool = new MadeUpPool(chain);
     this.network = {
       name: NETWORK,
-      pool,
-      chain: new Chain(pool),
+      pool: this.pool,
+      chain: new Chain(this.pool),
       queue: this.queue,
       ledger: this.ledger,
       prediction: new Prediction(),

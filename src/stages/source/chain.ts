@@ -57,15 +57,32 @@ export class Chain {
     });
   }
 
-  /** The header of a hash; `undefined`: no node knows it. */
-  async headerByHash(blockHash: string, blockNumber: number, ask: ReadAsk): Promise<BlockHeader | undefined> {
-    return await this.pool.request("eth_getBlockByHash", [blockHash, false], {
-      ...this.#ask(ask),
-      class: "read",
-      blockHash,
-      blockNumber,
-      decode: (result) => result === null ? undefined : checkedHash(header(result), blockHash),
-    });
+  /**
+   * What each node that keeps up with the chain calls the block of a number.
+   *
+   * @returns a hash per node; nodes that do not have the block or do not answer are left out.
+   */
+  async hashesByNumber(blockNumber: number, ask: ReadAsk): Promise<readonly string[]> {
+    const names = this.pool.nodes().map(({ name }) => name);
+    const asked = this.pool.nodes().filter(({ condition, headNumber }) =>
+      condition === "ready" && headNumber !== undefined && headNumber >= blockNumber
+    );
+    const answers = await Promise.allSettled(
+      asked.map((node) =>
+        this.pool.request("eth_getBlockByNumber", [hexQuantity(blockNumber), false], {
+          ...this.#ask(ask),
+          class: "read",
+          blockNumber,
+          not: names.filter((name) => name !== node.name),
+          absent: () => undefined,
+          decode: (result) => result === null ? undefined : checkedNumber(header(result), blockNumber).hash,
+        })
+      ),
+    );
+    ask.signal?.throwIfAborted();
+    return answers.flatMap((answer) =>
+      answer.status === "fulfilled" && answer.value !== undefined ? [answer.value] : []
+    );
   }
 
   /** The block of a hash with its transactions; `undefined`: it left the chain, or no node has it. */

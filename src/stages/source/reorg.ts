@@ -32,14 +32,28 @@ export interface ReorgReads {
   readonly network: string;
   /** Hashes of our blocks of this number that are not orphaned. */
   readonly ours: (blockNumber: number) => Promise<readonly string[]>;
-  /** The canonical header. */
+  /** The canonical header, as one node has it. */
   readonly canonical: (blockNumber: number) => Promise<BlockHeader | undefined>;
+  /** Whether the nodes together say that these blocks of ours are not of the chain: see {@linkcode outvoted}. */
+  readonly outvoted: (blockNumber: number, ours: readonly string[]) => Promise<boolean>;
+}
+
+/**
+ * Whether more nodes have another block than have ours. One node's word is not enough while as many keep to ours: it
+ * may have gone astray a moment ago, or be the first to follow a reorg, which the others will then do too.
+ *
+ * @param ours Our hashes of a number.
+ * @param hashes What each node has there; where none says, nothing is known.
+ */
+export function outvoted(ours: readonly string[], hashes: readonly string[]): boolean {
+  const others = hashes.filter((hash) => !ours.includes(hash)).length;
+  return others > hashes.length - others;
 }
 
 /**
  * Walks back from `blockNumber` until one of our blocks is canonical or we have none. A number that the node has no
  * block of proves nothing by itself: the chain may be shorter for a moment, or the node behind. Only where a block below
- * it is another one than ours is it gone, since its parent is.
+ * it is another one than ours is it gone, since its parent is. What most nodes keep to is of the chain, whatever one says.
  *
  * @returns our blocks that left the chain, lowest number first; empty when there was no reorg.
  * @throws {ReorgTooDeepError} after `maxDepth` blocks.
@@ -58,6 +72,7 @@ export async function leftBlocks(
     const gone = ours.filter((blockHash) => blockHash !== canonical?.hash);
     const ancestor = canonical !== undefined && ours.includes(canonical.hash);
     if (ancestor && gone.length === 0) break;
+    if (canonical !== undefined && !ancestor && !await reads.outvoted(number, ours)) break;
     if (blockNumber - number >= maxDepth) {
       throw new ReorgTooDeepError(reads.network, maxDepth, number, gone[0] ?? "", canonical?.hash ?? "not there");
     }

@@ -1,19 +1,20 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { BlockHeader } from "../../../src/stages/source/chain.ts";
-import { leftBlocks, ReorgTooDeepError } from "../../../src/stages/source/reorg.ts";
+import { leftBlocks, outvoted, ReorgTooDeepError } from "../../../src/stages/source/reorg.ts";
 
 function header(number: number, hash: string): BlockHeader {
   return { number, hash, parentHash: "", timestamp: 0, gasUsed: 0, transactions: 0 };
 }
 
 /** Our chain and the node's, as hashes by number; they part at `parting`. */
-function reads(ours: readonly string[], canonical: readonly string[]) {
+function reads(ours: readonly string[], canonical: readonly string[], keptUpTo = -1) {
   return {
     network: "dev",
     ours: (number: number) => Promise.resolve(ours[number] === undefined ? [] : [ours[number]]),
     canonical: (number: number) =>
       Promise.resolve(canonical[number] === undefined ? undefined : header(number, canonical[number])),
+    outvoted: (number: number) => Promise.resolve(number > keptUpTo),
   };
 }
 
@@ -46,6 +47,25 @@ Deno.test("leftBlocks() refuses a reorg deeper than maxDepth, naming both hashes
     assert.match(error.message, /block 1 was b and is B/);
     return true;
   });
+});
+
+Deno.test("leftBlocks() leaves what most nodes keep to, whatever one of them says, however deep", async () => {
+  const [ours, strange] = [["a", "b", "c", "d"], ["A", "B", "C", "D"]];
+  assert.deepEqual(await leftBlocks(3, 2, reads(ours, strange, 3)), []);
+  assert.deepEqual(await leftBlocks(3, 2, reads(ours, strange, 2)), [{ blockNumber: 3, blockHash: "d" }]);
+});
+
+Deno.test("outvoted() takes more nodes for another block than for ours", () => {
+  const cases: readonly [readonly string[], boolean][] = [
+    [["x"], true],
+    [["x", "a"], false],
+    [["x", "a", "x"], true],
+    [["x", "a", "a"], false],
+    [["x", "y", "b"], true],
+    [["a"], false],
+    [[], false],
+  ];
+  for (const [hashes, expected] of cases) assert.equal(outvoted(["a", "b"], hashes), expected, hashes.join(" "));
 });
 
 Deno.test("leftBlocks() finds exactly the numbers above the parting", async () => {
