@@ -66,6 +66,17 @@ async function listening<T>(test: (events: readonly PipelineEvent[]) => Promise<
   return await test(events);
 }
 
+/** Runs `test` on a monotonic clock that is a minute ahead. */
+async function aMinuteLater(test: () => Promise<void>): Promise<void> {
+  const { now } = performance;
+  performance.now = () => now.call(performance) + 60_000;
+  try {
+    await test();
+  } finally {
+    performance.now = now;
+  }
+}
+
 function singles(count: number): { first: number; last: number }[] {
   return Array.from({ length: count }, (_, first) => ({ first, last: first }));
 }
@@ -160,6 +171,7 @@ Deno.test("redis: away at the start and killed later, everything waits, says so,
       const call = queue.stats();
       await new Promise((resolve) => setTimeout(resolve, 2_000)); // more than twenty tries to connect
       assert.equal(said("queue_unreachable"), 2, "once for each outage");
+      await aMinuteLater(() => eventually("said so again", () => said("queue_unreachable") === 3));
       await server.up();
       await call;
       assert.deepEqual([said("queue_reachable"), reconnects], [2, 1]);
@@ -427,6 +439,21 @@ Deno.test("redis: FLUSHALL under waiting processes ends no one; the leader's nex
       assert.equal(await again.settle({ outcome: "done" }), "settled");
       assert.equal((await completions).length, 1);
     }, { ...OPTIONS, reclaimMs: 60_000 })
+  ));
+
+Deno.test("redis: a server that a failover made a replica is left for the one that takes writes", () =>
+  withRedis((server) =>
+    withQueue(server, async (queue) => {
+      const office = await elected(queue);
+      let reconnects = 0;
+      using _listener = queue.onReconnect(() => reconnects++);
+      await server.inspect.replicaof("127.0.0.1", 1);
+      const enqueuing = queue.enqueue(planOf(1, 1), office);
+      await eventually("it looks for another", () => reconnects > 0);
+      await server.inspect.replicaof("NO", "ONE");
+      assert.equal((await enqueuing).enqueued, 1);
+      assert.equal(await (await only(queue.fetch(9))).settle({ outcome: "done" }), "settled");
+    })
   ));
 
 Deno.test("redis: a fence that went back does not make tokens go back", () =>

@@ -44,6 +44,8 @@ export interface ChaosReport {
     readonly left: number;
     /** Processes that ended by themselves. */
     readonly ended: number;
+    /** Processes that wrote to stderr, as ioredis does of every error that nobody listens to. */
+    readonly noisy: number;
   };
 }
 
@@ -81,6 +83,17 @@ const PATCHES: Readonly<Record<Sabotage, readonly Patch[]>> = {
   ],
 };
 const SCRIPTS = new URL("../../src/stages/queue/scripts/", import.meta.url);
+
+/** Scripts that are not what they should be, by name. @throws {AssertionError} a script has changed and its patch has not. */
+export async function patched(sabotage: Sabotage): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>();
+  for (const { script, from, to } of PATCHES[sabotage]) {
+    const text = texts.get(script) ?? await Deno.readTextFile(new URL(script, SCRIPTS));
+    assert.equal(text.split(from).length, 2, `${script} has "${from}" once`);
+    texts.set(script, text.replace(from, to));
+  }
+  return texts;
+}
 
 /** Lets the chaos loose. */
 export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
@@ -131,6 +144,8 @@ class World {
   #started = 0;
   #kills = 0;
   #ended = 0;
+  #noisy = 0;
+  readonly #listening: Promise<void>[] = [];
   #over = false;
   #arguments: readonly string[] = [];
 
@@ -146,7 +161,7 @@ class World {
   }
 
   async begin(): Promise<void> {
-    this.#arguments = ["run", "--no-check", "-A", ...await this.#sabotaged()];
+    this.#arguments = ["run", "--quiet", "--no-check", "-A", ...await this.#sabotaged()];
     for (let at = 0; at < this.#processes.length; at++) this.#start(at);
     await this.#until("some blocks", async () => (await this.#ledger()).complete >= 3);
   }
@@ -225,6 +240,7 @@ class World {
         rows: await this.#wrongRows(accepted),
         left,
         ended: this.#ended,
+        noisy: this.#noisy,
       },
     };
   }
@@ -234,18 +250,17 @@ class World {
     this.#over = true;
     clearInterval(this.#sizing);
     for (const process of this.#processes) process?.kill("SIGKILL");
-    await Promise.all(this.#processes.map((process) => process?.status));
+    await Promise.all([...this.#processes.map((process) => process?.status), ...this.#listening]);
   }
 
   /** Flags of a process whose scripts are not what they should be. */
   async #sabotaged(): Promise<string[]> {
-    const patches = this.#options.sabotage === undefined ? [] : PATCHES[this.#options.sabotage];
-    if (patches.length === 0) return [];
+    if (this.#options.sabotage === undefined) return [];
+    const texts = await patched(this.#options.sabotage);
+    if (texts.size === 0) return [];
     const imports: Record<string, string> = { ...project.imports };
-    for (const { script, from, to } of patches) {
-      const text = await Deno.readTextFile(new URL(script, SCRIPTS));
-      assert.ok(text.includes(from), `${script} has no ${from}`);
-      await Deno.writeTextFile(`${this.#directory}/${script}`, text.replace(from, to));
+    for (const [script, text] of texts) {
+      await Deno.writeTextFile(`${this.#directory}/${script}`, text);
       imports[new URL(script, SCRIPTS).href] = `file://${this.#directory}/${script}`;
     }
     await Deno.writeTextFile(`${this.#directory}/imports.json`, JSON.stringify({ imports }));
@@ -262,12 +277,20 @@ class World {
       ],
       stdin: "null",
       stdout: "null",
-      stderr: "inherit",
+      stderr: "piped",
     }).spawn();
     this.#processes[at] = process;
+    this.#listening.push(this.#listen(process));
     void process.status.then(({ signal }) => {
       if (signal === null) this.#ended++;
     });
+  }
+
+  async #listen(process: Deno.ChildProcess): Promise<void> {
+    const said = new Uint8Array(await new Response(process.stderr).arrayBuffer());
+    if (said.length === 0) return;
+    this.#noisy++;
+    await Deno.stderr.write(said);
   }
 
   async #kill(at: number): Promise<void> {
