@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Batch, batch, type Batcher, type BatchOptions, type Written } from "../../src/flow/batch.ts";
 import { type SchedulerLike, VirtualTimeScheduler } from "rxjs";
+import { afterCollection } from "../garbage.ts";
 
 const OPTIONS: BatchOptions = { rows: 10, bytes: 1000, lingerMs: 200, inFlight: 1, memoryBytes: 10_000 };
 
@@ -178,6 +179,21 @@ Deno.test("batch() overflows what exceeds its memory, and frees memory when it i
   for (const { end } of bench.overflows) end.resolve("later");
   await settled();
   assert.equal(durable, bench.overflows.length);
+});
+
+Deno.test("batch() does not hold what has left memory until it is durable", async () => {
+  const left: WeakRef<object>[] = [];
+  const durable = Promise.withResolvers<string>();
+  const take = ({ items }: Batch<object>): Written<string> => {
+    for (const item of items) left.push(new WeakRef(item));
+    return { taken: Promise.resolve(), durable: durable.promise };
+  };
+  const batcher = batch<object, string>({ ...OPTIONS, memoryBytes: 10, bytes: 60 }, { write: take, overflow: take });
+  const submitted = ["a", "b", "c"].map((name) => batcher.submit("g", { name }, { rows: 1, bytes: 60 }));
+  await Promise.all(submitted.map(({ accepted }) => accepted));
+  assert.ok(await afterCollection(() => left.length === 3 && left.every((item) => item.deref() === undefined)));
+  durable.resolve("later");
+  assert.deepEqual(await Promise.all(submitted.map((item) => item.durable)), ["later", "later", "later"]);
 });
 
 Deno.test("batch() rejects items whose overflow failed", async () => {

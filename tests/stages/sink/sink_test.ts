@@ -13,6 +13,7 @@ import type { SinkOptions, SpillOperation, SpillPort } from "../../../src/stages
 import { openSink } from "../../../src/stages/sink/sink.ts";
 import { subscribe } from "../../../src/telemetry/emit.ts";
 import type { PipelineEvent } from "../../../src/telemetry/events.ts";
+import { afterCollection } from "../../garbage.ts";
 import { frameColumns, frameRow, hash, OPERATIONS } from "../encode/columns.ts";
 import { blockRow } from "../encode/rows.ts";
 import { attemptStart, CLOSE, OPTIONS, proof, structlogs, trace, VIOLATED } from "./attempts.ts";
@@ -371,6 +372,47 @@ Deno.test("a reply that has begun overflows to the spill at its own pace while s
   assert.deepEqual(kinds.slice(0, 2), ["record", "insert"], "the open record before the first rows");
   assert.ok(kinds.length > 20);
 });
+
+/** A spill that forgets what it has taken, as one on disk does. */
+class ForgetfulSpill extends ListSpill {
+  bytes = 0;
+
+  override append(operation: SpillOperation) {
+    if ("block" in operation) this.bytes += operation.block.bytes.length;
+    const appended = super.append(operation);
+    this.operations.pop();
+    return appended;
+  }
+}
+
+for (
+  const [what, fate] of [
+    ["overflows", { wait: new Promise<void>(() => {}) }],
+    ["spills in an outage", OUTAGE],
+  ] satisfies [string, Fate][]
+) {
+  Deno.test(`what ${what} is no longer in memory while it waits to be durable`, async () => {
+    const spill = new ForgetfulSpill();
+    const { storage, sink } = open(
+      { holdBytes: 10_000, memoryBytes: 200_000, bytes: 100_000, rows: 1e6, spillAfterMs: 0 },
+      spill,
+    );
+    storage.decide = (call) => call.startsWith(`insert ${structlogTable.name}`) ? fate : "done";
+    const attempt = sink.open(attemptStart(0, { tables: ["structlog"] }));
+    const columns = structlogs(0, 500);
+    const beforeBytes = Deno.memoryUsage().external;
+    while (spill.bytes < 20_000_000) {
+      attempt.structlogs(columns, OPERATIONS);
+      await attempt.room();
+    }
+    const more = () => Deno.memoryUsage().external - beforeBytes;
+    assert.ok(await afterCollection(() => more() < 4_000_000), `${more()} bytes more than before`);
+    assert.ok(spill.durable.length > 100);
+    storage.decide = () => "done";
+    for (const { resolve } of spill.durable) resolve();
+    await attempt.abort("enough");
+  });
+}
 
 Deno.test("claiming waits for memory and for the overflow", async () => {
   const spill = new ListSpill();

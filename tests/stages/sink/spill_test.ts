@@ -16,6 +16,7 @@ import { segmentNames } from "../../../src/stages/sink/spill_segment.ts";
 import { subscribe } from "../../../src/telemetry/emit.ts";
 import type { PipelineEvent } from "../../../src/telemetry/events.ts";
 import { attemptKey, structlogs } from "../../contracts/storage_contract.ts";
+import { afterCollection } from "../../garbage.ts";
 import { blockRow, recordRow } from "../encode/rows.ts";
 import { ScriptedStorage } from "./scripted_storage.ts";
 
@@ -134,6 +135,23 @@ Deno.test("the spill waits for storage, and takes more meanwhile", async () => {
   const second = spill.append(insert(1));
   await Promise.all([first.durable, second.durable]);
   assert.deepEqual(stored(place.storage).length, 6);
+});
+
+Deno.test("the spill does not hold in memory what is on disk", async () => {
+  await using place = await Place.make();
+  await using spill = await place.open();
+  const left: WeakRef<SpillOperation>[] = [];
+  const put = (index: number) => {
+    const operation = insert(index);
+    left.push(new WeakRef(operation));
+    return spill.append(operation);
+  };
+  const appended = [put(0), put(1), put(2)];
+  await Promise.all(appended.map(({ spilled }) => spilled));
+  assert.ok(await afterCollection(() => left.every((operation) => operation.deref() === undefined)));
+  spill.start();
+  await Promise.all(appended.map(({ durable }) => durable));
+  assert.equal(stored(place.storage).length, 9);
 });
 
 Deno.test("drainedOrAway() waits for a replay that goes on, and not for one that cannot", async () => {
