@@ -33,5 +33,6 @@ Deno.test("a second SIGINT hands back what is in hand, resigns, leaves nothing b
     assert.match(packed ?? "", /^pf trace 1 0x\w+ 0 0 0 0 1 /, "no attempt and no recovery used, one delivery known");
     assert.equal((await redis.inspect.xpending(`${PREFIX}s:pf`, "workers") as [number])[0], 0, "no lease is left");
     assert.deepEqual(await redis.inspect.keys(`${PREFIX}leader:*`), []);
-    assert.deepEqual(await redis.inspect.hgetall(`${PREFIX}tok`), {});
+    const places = Object.values(await redis.inspect.hgetall(`${PREFIX}u`));
+    assert.deepEqual(places.map((place) => place.split(" ")[0]), ["delayed"]);
   }));
