@@ -456,6 +456,21 @@ Deno.test("redis: a server that a failover made a replica is left for the one th
     })
   ));
 
+Deno.test("redis: nobody leads before as many replicas as are configured have the token", () =>
+  withRedis((server) =>
+    withRedis(async (replica) => {
+      const queues = redisQueues(target(server.port, { replicas: 1 }), { ...OPTIONS, leaderTtlMs: 400 }, fixedRandom());
+      const queue = await queues.open(NETWORK);
+      assert.equal(await queue.lead("forwards", "leader"), undefined);
+      assert.equal(await server.inspect.exists(`${PREFIX}leader:forwards`), 0, "another may try");
+      await replica.inspect.replicaof("127.0.0.1", server.port);
+      let token = 0;
+      await eventually("it leads", async () => (token = (await queue.lead("forwards", "leader"))?.token ?? 0) > 0);
+      assert.equal(await replica.inspect.get(`${PREFIX}fence:forwards`), String(token));
+      await queues.close();
+      await replica.inspect.replicaof("NO", "ONE");
+    }), ["--appendonly", "no", "--repl-diskless-sync-delay", "0"]));
+
 Deno.test("redis: a fence that went back does not make tokens go back", () =>
   withRedis((server) =>
     withQueue(server, async (queue) => {
