@@ -104,6 +104,7 @@ interface JobInHand {
   readonly ears: JobEars;
   readonly accepted: PromiseWithResolvers<void>;
   readonly results: PromiseWithResolvers<JobResults>;
+  readonly begin: () => void;
   readonly dispose: () => void;
 }
 
@@ -143,6 +144,7 @@ class TraceWorker {
     return performance.now() - this.#movedMs;
   }
 
+  /** While the worker is being replaced, the job waits for the new one. */
   run(job: TraceJob, signal: AbortSignal, ears: JobEars): RunningJob {
     const id = this.#nextId++;
     const onAbort = () => this.#post({ kind: "abort", id, reason: String(signal.reason) });
@@ -150,17 +152,16 @@ class TraceWorker {
       ears,
       accepted: Promise.withResolvers<void>(),
       results: Promise.withResolvers<JobResults>(),
+      begin: () => {
+        this.#post({ kind: "run", id, job, progress: ears.progress });
+        signal.addEventListener("abort", onAbort, { once: true });
+        if (signal.aborted) onAbort();
+      },
       dispose: () => signal.removeEventListener("abort", onAbort),
     };
     inHand.accepted.promise.catch(() => {});
     this.#jobs.set(id, inHand);
-    if (this.#restart === undefined) {
-      this.#post({ kind: "run", id, job, progress: ears.progress });
-      signal.addEventListener("abort", onAbort, { once: true });
-      if (signal.aborted) onAbort();
-    } else {
-      this.#fail(id, new WorkerEndedError("it is being replaced", true));
-    }
+    if (this.#restart === undefined) inHand.begin();
     return { accepted: inHand.accepted.promise, results: inHand.results.promise };
   }
 
@@ -207,6 +208,7 @@ class TraceWorker {
     this.#restart = setTimeout(() => {
       this.#restart = undefined;
       this.#worker = this.#start();
+      for (const job of this.#jobs.values()) job.begin();
     }, pause);
     const ended = new WorkerEndedError(message, known);
     this.#failAll(ended);
