@@ -47,8 +47,8 @@ async function serve(order: EngineOrder): Promise<void> {
   const holder = await statusFile(order.path);
   const chdb = Chdb.load(order.libraryPath);
   const ended = chdb.takeStdin();
-  // Opening a large directory takes its time: the parent may be gone before.
-  void ended.then(() => setTimeout(() => chdb.exit(1), END_WITHIN_MS));
+  // Opening a large directory takes its time, and so may a client that does not read its answer.
+  void ended.then(() => setTimeout(() => chdb.exit(0), END_WITHIN_MS));
   const connectArgs = [
     `--path=${order.path}`,
     `--tmp_path=${order.path}/tmp/`,
@@ -73,8 +73,9 @@ async function serve(order: EngineOrder): Promise<void> {
     onListen: ({ port }) => reply({ kind: "ready", port, version: http.version }),
   }, (request) => http.handle(request));
   await ended;
-  void server.shutdown();
+  // Before the server's own end, which breaks bodies that are being read.
   await http.close();
+  await server.shutdown();
   // Not Deno.exit: it would run the library's destructors beside statements that are still ending.
   chdb.exit(0);
 }

@@ -5,7 +5,8 @@ import { ChdbError } from "./chdb.ts";
 export class InterfaceError extends Error {
   override readonly name = "InterfaceError";
 
-  constructor(readonly code: number, readonly errorName: string, text: string) {
+  /** @param status HTTP status, where it is not that of the code. */
+  constructor(readonly code: number, readonly errorName: string, text: string, readonly status?: number) {
     super(`Code: ${code}. DB::Exception: ${text} (${errorName})`);
   }
 }
@@ -50,5 +51,6 @@ export function toWire(error: unknown, version: string): WireException {
     ? `Code: ${UNKNOWN}. DB::Exception: ${message} (UNKNOWN_EXCEPTION)`
     : message;
   const text = worded.includes("(version ") ? worded : `${worded} (version ${version})`;
-  return { code, status: statusOfCode.get(code) ?? 500, text: `${text.trimEnd()}\n` };
+  const status = error instanceof InterfaceError ? error.status : undefined;
+  return { code, status: status ?? statusOfCode.get(code) ?? 500, text: `${text.trimEnd()}\n` };
 }

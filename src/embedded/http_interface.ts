@@ -59,6 +59,10 @@ const MAX_SESSION_TIMEOUT_S = 3600;
 const DEFAULT_SESSION_TIMEOUT_S = 60;
 /** Between two attempts to end a statement whose client has gone: it may not have begun yet. */
 const KILL_EVERY_MS = 100;
+/** What runs when the server ends may finish for as long, then it is ended. */
+const FINISH_WITHIN_MS = 200;
+/** Between two looks whether it has. */
+const LOOK_EVERY_MS = 10;
 
 /**
  * A setting without effect here that names a running statement, so that it can be found and ended: the engine chooses
@@ -105,6 +109,7 @@ export class HttpInterface {
   readonly #running = new Set<string>();
   readonly #version: string;
   readonly #timezone: string;
+  #ending = false;
 
   private constructor(
     chdb: Chdb,
@@ -135,9 +140,14 @@ export class HttpInterface {
     return this.#version;
   }
 
-  /** Ends what runs and closes every connection that no request uses. */
+  /** Begins nothing new, lets what runs finish for a moment, ends it then, and closes the connections. */
   async close(): Promise<void> {
-    if (this.#running.size > 0) await this.#control.run("KILL QUERY WHERE 1 ASYNC", "Null", NO_PARAMS);
+    this.#ending = true;
+    const killAt = performance.now() + FINISH_WITHIN_MS;
+    while (this.#running.size > 0) {
+      if (performance.now() > killAt) await this.#control.run("KILL QUERY WHERE 1 ASYNC", "Null", NO_PARAMS);
+      await pause(LOOK_EVERY_MS);
+    }
     await this.#sessions.close();
     await this.#control.close();
   }
@@ -161,7 +171,8 @@ export class HttpInterface {
       bytes = new RequestBytes(prefix ? `${prefix}\n` : "", plainBody(request), this.#options.bodyStallMs);
       return await this.#execute(query, bytes);
     } catch (error) {
-      const exception = toWire(error, this.#version);
+      // Whatever it failed with while the server ends says nothing of the request.
+      const exception = toWire(this.#ending ? shuttingDown() : error, this.#version);
       await bytes?.drain(DRAIN_BYTES);
       return this.#failed(id, exception);
     }
@@ -194,6 +205,7 @@ export class HttpInterface {
     try {
       const place = await this.#admission.enter(query.signal);
       ends.push(() => place[Symbol.dispose]());
+      if (this.#ending) throw shuttingDown();
       const lease = await this.#sessions.lease(sessionChoice(query.params));
       let broken = false;
       ends.push(() => lease.end(broken));
@@ -264,7 +276,7 @@ export class HttpInterface {
     const kill = async () => {
       while (!over) {
         await this.#control.run(`KILL QUERY WHERE Settings['${MARK}'] = '${query.mark}' ASYNC`, "Null", NO_PARAMS);
-        await new Promise((resolve) => setTimeout(resolve, KILL_EVERY_MS));
+        await pause(KILL_EVERY_MS);
       }
     };
     const start = () => void kill().catch(() => {});
@@ -311,6 +323,7 @@ export class HttpInterface {
     const headers = this.#headers(id);
     headers.set("Content-Type", "text/plain; charset=UTF-8");
     headers.set("X-ClickHouse-Exception-Code", String(exception.code));
+    if (this.#ending) headers.set("Connection", "close");
     headers.set("X-ClickHouse-Summary", summary(EMPTY, 0));
     return new Response(exception.text, { status: exception.status, headers });
   }
@@ -324,6 +337,10 @@ const EMPTY: Counters = {
   writtenRows: 0n,
   writtenBytes: 0n,
 };
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
 
 function digest(user: string, password: string): Uint8Array {
   return createHash("sha256").update(JSON.stringify([user, password])).digest();
@@ -572,6 +589,10 @@ async function insertRows(
   } finally {
     await stream.cancel();
   }
+}
+
+function shuttingDown(): InterfaceError {
+  return new InterfaceError(236, "ABORTED", "The server is shutting down", 503);
 }
 
 function readOnlyError(): InterfaceError {

@@ -293,9 +293,7 @@ export async function absentEngine(
     return holds();
   };
   await until("acknowledgements", going(() => acknowledged.rows.size > 20));
-  // Killed, since an engine that ends by itself still answers, and its answers count.
-  Deno.kill(fresh.engine.pid, "SIGKILL");
-  await fresh.engine.exited;
+  await fresh.engine.stop();
   await pause(awayMs);
   await until("what the absence brings", going(() => seen(absence)));
   const before = acknowledged.rows.size;

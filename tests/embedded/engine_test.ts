@@ -6,6 +6,8 @@ import {
   EnginePlatformError,
 } from "../../src/embedded/engine_errors.ts";
 import { assertPlatform } from "../../src/embedded/engine_library.ts";
+import { openClickHouse } from "../../src/stages/sink/clickhouse.ts";
+import { StorageUnavailableError } from "../../src/stages/sink/errors.ts";
 import { subscribe } from "../../src/telemetry/emit.ts";
 import type { EmbeddedEvent } from "../../src/telemetry/events/embedded.ts";
 import { isAlive } from "./process_status.ts";
@@ -135,6 +137,29 @@ Deno.test("stop() ends what runs, frees the directory, and tells the readers of 
   } finally {
     await Deno.remove(path, { recursive: true });
   }
+});
+
+Deno.test("an engine that ends is an outage to whoever asks: what runs, what waits, what comes", async () => {
+  await using fresh = await freshEngine();
+  const { url, user, password, database } = fresh.engine;
+  const storage = openClickHouse({ url, user, password, database, requestTimeoutMs: 60_000, settings: {} });
+  const answers: unknown[] = [];
+  const ask = (sql: string) => storage.query(sql, {}).catch((error) => void answers.push(error));
+  const long = "SELECT sleepEachRow(0.02) FROM numbers(5000) SETTINGS max_block_size = 1";
+  const asked = Array.from({ length: 12 }, () => ask(long));
+  const db = speaker(fresh.engine, database);
+  while (await db.query("SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleepEachRow%'") !== "12\n");
+  for (let more = 0; more < 8; more++) asked.push(ask(long)); // More than run at once.
+  let stopped = false;
+  const stopping = fresh.engine.stop().then(() => stopped = true);
+  while (!stopped) await ask("SELECT 1");
+  await Promise.all([...asked, stopping]);
+  for (const error of answers) {
+    assert.ok(error instanceof StorageUnavailableError, String(error));
+    assert.ok(error.serverCode === undefined || error.serverCode === 236, error.message);
+  }
+  assert.ok(answers.length >= asked.length);
+  await storage.close();
 });
 
 Deno.test("an engine does not do as a client: no files, no stdin, no signals meant for its parent", async () => {
