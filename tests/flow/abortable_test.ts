@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { abortable } from "../../src/flow/abortable.ts";
+import { abortable, aborted } from "../../src/flow/abortable.ts";
 import { marbles } from "./marbles.ts";
 
 /** What a subscription brings, as text; `done` resolves when it has ended. */
@@ -65,4 +65,17 @@ Deno.test("abortable() runs once for each subscription, and not before", () => {
     expectObservable(stream).toBe("1");
     expectObservable(stream).toBe("2");
   });
+});
+
+Deno.test("aborted() emits once and completes when its signal aborts, at once if it has, and never before", () => {
+  const abort = new AbortController();
+  const seen: string[] = [];
+  const listen = (name: string) =>
+    aborted(abort.signal).subscribe({ next: () => seen.push(name), complete: () => seen.push(`${name} |`) });
+  listen("early");
+  listen("gone").unsubscribe();
+  assert.deepEqual(seen, []);
+  abort.abort();
+  listen("late");
+  assert.deepEqual(seen, ["early", "early |", "late", "late |"]);
 });
