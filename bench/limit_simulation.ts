@@ -20,6 +20,8 @@ export interface NodeKind {
   readonly power: (calls: number, nowMs: number) => number;
   /** More calls than this are refused at once. */
   readonly slots: number;
+  /** Share of calls that it refuses, whatever it has to do. */
+  readonly refuses?: number;
 }
 
 /** Units of a call, the middle one of many. */
@@ -49,6 +51,12 @@ export const KINDS: readonly NodeKind[] = [
     power: (calls, nowMs) => 2_000 * Math.min(calls, Math.floor(nowMs / 600_000) % 2 === 0 ? 20 : 5),
     slots: Infinity,
   },
+  {
+    name: "sixteen cores behind a gateway that refuses one call of thirty",
+    power: (calls) => 2_000 * Math.min(calls, 16),
+    slots: Infinity,
+    refuses: 1 / 30,
+  },
 ];
 
 /** Ways to find a limit. */
@@ -60,7 +68,7 @@ export const LIMITERS: Readonly<Record<string, () => Limiter>> = {
         return limit.limit;
       },
       completed: (nowMs, units, full) => limit.completed(nowMs, units, full),
-      overloaded: (nowMs, startedAtMs, inFlight) => limit.overloaded(nowMs, startedAtMs, inFlight),
+      overloaded: (nowMs, startedAtMs, inFlight) => limit.refused(nowMs, startedAtMs, inFlight),
     };
   },
   "fixed 10": () => fixed(10),
@@ -125,6 +133,8 @@ export function workDone(kind: NodeKind, limiter: Limiter, forMs: number, random
     while (running.size < limiter.limit && nowMs >= blockedUntilMs) {
       if (running.size >= kind.slots) {
         blockedUntilMs = nowMs + REFUSED_MS;
+        limiter.overloaded(nowMs, nowMs, running.size + 1);
+      } else if (kind.refuses !== undefined && random() < kind.refuses) {
         limiter.overloaded(nowMs, nowMs, running.size + 1);
       } else running.add(startedAt(nowMs, random));
     }

@@ -29,6 +29,12 @@ const UNLIKE = 0.25;
 const OVERLOAD_FACTOR = 0.7;
 /** Share of the limit that must have been in use for an overload to be one. */
 const LOADED_SHARE = 0.5;
+/** Of this many outcomes, so many refusals are an overload, and more where the node refuses at any time. */
+const RECENT = 16;
+const REFUSALS = 4;
+const REFUSALS_USUAL = 2;
+/** Weight of the newest outcome in the share of refusals that is usual. */
+const USUAL_SHARE = 1 / 256;
 
 /** One limit. */
 export class ConcurrencyLimit {
@@ -49,6 +55,10 @@ export class ConcurrencyLimit {
   #full = 0;
   #units = 0;
   #loweredAtMs = -Infinity;
+  /** The last {@linkcode RECENT} outcomes, a bit each: refused. */
+  #recent = 0;
+  /** Share of calls that are refused whatever the node has to do. */
+  #usual = 0;
 
   constructor(options: ConcurrencyOptions) {
     this.#options = options;
@@ -61,6 +71,7 @@ export class ConcurrencyLimit {
 
   /** A call ended well. `full`: while it ran, the limit was reached. */
   completed(nowMs: number, units: number, full: boolean): void {
+    this.#note(0);
     if (this.#sinceMs === undefined) {
       this.#sinceMs = nowMs;
       return;
@@ -79,12 +90,26 @@ export class ConcurrencyLimit {
   }
 
   /**
+   * A call was refused or ran out of time, which may be an overload or chance: gateways refuse a few calls at any time,
+   * and a limit that fell with each of them would end at 1. Many of the last calls are an overload.
+   */
+  refused(nowMs: number, startedAtMs: number, inFlight: number): void {
+    if (startedAtMs < this.#loweredAtMs) return;
+    this.#note(1);
+    let refusals = 0;
+    for (let bits = this.#recent; bits !== 0; bits &= bits - 1) refusals++;
+    const few = Math.min(REFUSALS, Math.max(2, this.limit)) + REFUSALS_USUAL * RECENT * this.#usual;
+    if (refusals >= few) this.overloaded(nowMs, startedAtMs, inFlight);
+  }
+
+  /**
    * The node said, or showed, that it has too much. Calls begun before the last lowering say nothing new; and a node that
    * refuses while it has little to do does not refuse because of the limit.
    */
   overloaded(nowMs: number, startedAtMs: number, inFlight: number): void {
     if (startedAtMs < this.#loweredAtMs || inFlight < LOADED_SHARE * this.limit) return;
     this.#loweredAtMs = nowMs;
+    this.#recent = 0;
     // A step too far is taken back; what was good until now is given up only when it fails too.
     if (this.#trial > 0) this.#fail(REST_WINDOWS_OVERLOADED);
     else this.#lower(OVERLOAD_FACTOR);
@@ -141,6 +166,11 @@ export class ConcurrencyLimit {
     }
     const next = Math.min(max, Math.max(min, this.#centre + this.#direction * step));
     this.#trial = next - this.#centre;
+  }
+
+  #note(refused: 0 | 1): void {
+    this.#recent = ((this.#recent << 1) | refused) & ((1 << RECENT) - 1);
+    this.#usual += USUAL_SHARE * (refused - this.#usual);
   }
 
   #restart(nowMs: number | undefined): void {

@@ -400,7 +400,9 @@ export class Grants {
         this.#learnTooLarge(lease, failure, now, blamed);
         break;
       case "overload":
-        figures.overloaded(now, lease.startedMs);
+        // A gateway may refuse by chance; a node that says that it has too much is believed.
+        if (failure.reason === "gateway") figures.refused(now, lease.startedMs);
+        else figures.overloaded(now, lease.startedMs);
         blamed();
         leave();
         break;
@@ -408,7 +410,7 @@ export class Grants {
         if (failure.connection) node.connection.failed(now, failure.reason);
         if (isTimeout(failure) && ask.need.class === "trace") this.#tooSlow(lease, now, blamed);
         else blamed();
-        if (failure.reason === "cut" || isTimeout(failure)) figures.overloaded(now, lease.startedMs);
+        if (failure.reason === "cut" || isTimeout(failure)) figures.refused(now, lease.startedMs);
         leave();
         break;
       case "fatal":

@@ -21,6 +21,8 @@ const STEADY_MS = 60_000;
 const CONNECT_MS = 10_000;
 /** Missed heads that are fetched after a reconnect; what is older is the backfill's work. */
 const CATCH_UP = 128;
+/** Polls for what was missed, should one fail: until the next head nothing else would tell. */
+const CATCH_UP_POLLS = 5;
 /** Random part of a wait. */
 const JITTER = 0.2;
 
@@ -51,7 +53,8 @@ export interface HeadWatchContext {
   readonly headLimitMs: number;
   /** Subscribe to pending transactions too? Asked at each connection. */
   readonly pending: () => boolean;
-  readonly seen: (node: PoolNode, head: HeadFacts) => void;
+  /** `isNewest`: as the node says; otherwise it was asked for the block by its number. */
+  readonly seen: (node: PoolNode, head: HeadFacts, isNewest: boolean) => void;
   readonly pendingSeen: (hash: Hash) => void;
   /** A poll went well or failed. */
   readonly polled: (node: PoolNode, ok: boolean, failure: Failure | undefined) => void;
@@ -91,7 +94,7 @@ async function poll(node: PoolNode, context: HeadWatchContext): Promise<number |
     context.headLimitMs,
   );
   const head = reply.ok ? readHead(reply.result) : undefined;
-  if (head !== undefined) context.seen(node, head);
+  if (head !== undefined) context.seen(node, head, true);
   context.polled(node, reply.ok, reply.ok ? undefined : reply.failure);
   return head?.number;
 }
@@ -177,7 +180,11 @@ class Connection {
   /** Heads that were announced while no socket was there. */
   async #catchUp(): Promise<void> {
     const before = this.#node.headNumber;
-    const newest = await poll(this.#node, this.#context);
+    let newest = await poll(this.#node, this.#context);
+    for (let polls = 1; newest === undefined && polls < CATCH_UP_POLLS; polls++) {
+      await pause(this.#context.clock, RECONNECT_MS, this.#signal);
+      newest = await poll(this.#node, this.#context);
+    }
     if (before === undefined || newest === undefined) return;
     for (let number = Math.max(before + 1, newest - CATCH_UP + 1); number < newest; number++) {
       const reply = await this.#context.direct.try(
@@ -188,7 +195,7 @@ class Connection {
       );
       const head = reply.ok ? readHead(reply.result) : undefined;
       if (head === undefined) return;
-      this.#context.seen(this.#node, head);
+      this.#context.seen(this.#node, head, false);
     }
   }
 
@@ -250,7 +257,7 @@ class Connection {
       const head = readHead(result);
       if (head === undefined) return unreadable("head");
       this.#headMs = this.#context.clock.now();
-      return this.#context.seen(this.#node, head);
+      return this.#context.seen(this.#node, head, true);
     }
     if (subscription !== undefined && subscription === this.#pendingId) {
       return isHash(result) ? this.#context.pendingSeen(result.toLowerCase()) : unreadable("pending");

@@ -29,7 +29,7 @@ const CAUGHT_UP_BLOCKS = 1;
 const CAUGHT_UP_MS = 10_000;
 /** Observations in a row that make a node lag. */
 const LAG_OBSERVATIONS = 2;
-/** Heads in a row from far below its own after which a node is believed to be there. */
+/** Heads in a row from below its own after which a node is believed to be there: one may be a poll that was overtaken. */
 const FALLEN_OBSERVATIONS = 3;
 /** Returns after which a node counts as several: one may be a poll that was overtaken. */
 const RETURNS = 3;
@@ -38,7 +38,7 @@ interface NodeHead {
   number: number;
   lateObservations: number;
   caughtUpSinceMs: number | undefined;
-  /** Heads in a row from far below its own. */
+  /** Heads in a row from below its own. */
   fallen: number;
   /** Times that it went back to a block that was its head before. */
   returns: number;
@@ -74,13 +74,21 @@ export class HeadBook {
   /**
    * Takes a head of a node; updates the node's lag.
    *
+   * @param isNewest whether the node calls it its newest, or was asked for it by its number
    * @returns what it is, and the head to pass on: the chain's, never that of a node which is behind or on a fork.
    */
-  observe(node: PoolNode, facts: HeadFacts, nowMs: number): { readonly result: HeadResult; readonly head?: Head } {
-    if (!this.#plausible(node, facts, nowMs) || this.#isLate(node, facts.number)) return { result: "stale" };
+  observe(
+    node: PoolNode,
+    facts: HeadFacts,
+    nowMs: number,
+    isNewest = true,
+  ): { readonly result: HeadResult; readonly head?: Head } {
+    if (!this.#plausible(node, facts, nowMs)) return { result: "stale" };
+    const number = this.#headAfter(node, facts.number, isNewest);
+    if (number > facts.number + STALE_BLOCKS) return { result: "stale" };
     this.#noteReturn(node, facts);
     node.announce(facts.hash);
-    this.#advance(node, facts.number, nowMs);
+    this.#advance(node, number, nowMs);
     if (this.#seen.has(facts.hash)) return { result: "duplicate" };
     const tip = this.tip!;
     if (facts.number < tip - STALE_BLOCKS) return { result: "stale" };
@@ -88,7 +96,7 @@ export class HeadBook {
     this.#seen.set(facts.hash, facts.number);
     if (this.#seen.size > REMEMBERED) this.#seen.delete(this.#seen.keys().next().value!);
     const result = reorg ? "reorg" : "new";
-    return node.forked || facts.number < tip ? { result } : { result, head: { ...facts, node: node.name, reorg } };
+    return node.forked || number < tip ? { result } : { result, head: { ...facts, node: node.name, reorg } };
   }
 
   /** A node's head is at least `number`, as a reply showed. */
@@ -108,12 +116,13 @@ export class HeadBook {
     return false;
   }
 
-  /** A head from far below the node's own is an old notification; told again, the node has lost its blocks. */
-  #isLate(node: PoolNode, number: number): boolean {
+  /** The newest that the node has shown: a lower one is old news; told again and again, it has lost its blocks. */
+  #headAfter(node: PoolNode, number: number, isNewest: boolean): number {
     const known = this.#nodes.get(node);
-    if (known === undefined) return false;
-    known.fallen = number < known.number - STALE_BLOCKS ? known.fallen + 1 : 0;
-    return known.fallen > 0 && known.fallen < FALLEN_OBSERVATIONS;
+    if (known === undefined) return number;
+    if (!isNewest) return Math.max(known.number, number);
+    known.fallen = number < known.number ? known.fallen + 1 : 0;
+    return known.fallen > 0 && known.fallen < FALLEN_OBSERVATIONS ? known.number : number;
   }
 
   /** A node that goes back on its own chain again and again is several nodes behind one address. */

@@ -76,8 +76,13 @@ export class NodeClass {
     this.#limit?.completed(nowMs, units, full);
   }
 
+  /** A call failed as in an overload. The call is over, but was part of what the node had to do. */
+  refused(nowMs: number, startedAtMs: number): void {
+    this.#limit?.refused(nowMs, startedAtMs, this.total + 1);
+  }
+
+  /** The node has too much to do. */
   overloaded(nowMs: number, startedAtMs: number): void {
-    // The call that met the overload is over, but was part of it.
     this.#limit?.overloaded(nowMs, startedAtMs, this.total + 1);
   }
 

@@ -119,7 +119,7 @@ class Pool implements NodePool {
     const direct = new Direct(sender, grants.sweep, () => clock.now(), signal);
     this.#heads = new HeadBook(options.rpc.lag, nodes.length, () => clock.epochMs());
     const heads = this.#heads;
-    const seen = (node: PoolNode, head: HeadFacts) => this.#seen(node, head);
+    const seen = (node: PoolNode, head: HeadFacts, isNewest = true) => this.#seen(node, head, isNewest);
     const nodeChanged = () => {
       this.#changed();
       grants.dispatch();
@@ -300,10 +300,10 @@ class Pool implements NodePool {
     return { class: callClass, ...capacityOf(this.#nodes, callClass, this.#clock.now()) };
   }
 
-  #seen(node: PoolNode, facts: HeadFacts): void {
+  #seen(node: PoolNode, facts: HeadFacts, isNewest: boolean): void {
     const now = this.#clock.now();
     const lagBefore = this.#lag.get(node) ?? 0;
-    const { result, head } = this.#heads.observe(node, facts, now);
+    const { result, head } = this.#heads.observe(node, facts, now, isNewest);
     emit({ kind: "rpc_head", network: this.network, node: node.name, result });
     for (const other of this.#nodes) {
       const { trace } = other.classes;

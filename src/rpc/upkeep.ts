@@ -14,7 +14,8 @@ import type { BreakerPlace, PoolNode } from "./node.ts";
 import type { NodePoolOptions } from "./options.ts";
 import { type Call, CALL_CLASSES, type CallClass, type Failure, type Hash, type NodeCondition } from "./port.ts";
 
-const RETRY_MS = 500;
+/** A node that fails once by chance joins all the same; one that is away is asked later and later. */
+const RETRY_MS = 50;
 const RETRY_MAX_MS = 10_000;
 /** Pace of looking for life while no node can serve a class. */
 const LIVENESS_MS = 750;
@@ -210,7 +211,11 @@ export class Upkeep {
         this.#context.changed();
         if (node.probed || node.wrongChain !== undefined) return;
         if (steps.length < before) waitMs = RETRY_MS;
-        await pause(clock, this.#outages.size > 0 ? Math.min(waitMs, LIVENESS_MS) : waitMs, signal);
+        const untilMs = clock.now() + waitMs;
+        // While calls wait that no other node can take, its answer is worth more than its peace.
+        do await pause(clock, Math.min(LIVENESS_MS, untilMs - clock.now()), signal); while (
+          clock.now() < untilMs && this.#outages.size === 0 && !this.#context.grants.starving
+        );
         waitMs = Math.min(RETRY_MAX_MS, waitMs * 2);
       }
     } finally {
