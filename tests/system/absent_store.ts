@@ -15,7 +15,7 @@ const MEMORY_BYTES = 16 * MIB;
 const HOLD_BYTES = 2 * MIB;
 const BATCH_BYTES = 2 * MIB;
 /** Blocks before the absence, and after it; all others are mined during it. */
-const BEFORE = 12;
+const BEFORE = 6;
 const AFTER = 2;
 const OPEN = 2;
 
