@@ -69,7 +69,6 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
     assert.deepEqual(await ledger.open(FORWARDS, -1, 10), []);
     assert.deepEqual(await ledger.orphaned(0), []);
     assert.deepEqual(await ledger.missing("transaction_structlog", 3, 6, 10), [3, 4, 5, 6]);
-    assert.deepEqual(await ledger.ranges("transaction_structlog", 3, 6), [{ from: 3, to: 6, state: "missing" }]);
     assert.deepEqual(await ledger.records([{ blockNumber: 1, blockHash: hashOf(1) }]), []);
     await ledger.write([]);
     assert.equal(await ledger.bounds(), undefined);
@@ -118,6 +117,13 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
     assert.deepEqual(await ledger.bounds(), { lowest: 5, highest: 7 });
     assert.deepEqual(await ledger.bounds(6), { lowest: 7, highest: 7 });
     assert.equal(await ledger.bounds(8), undefined);
+    await ledger.write([
+      row(9, { version: 2 }),
+      row(3, { blockHash: hashOf(3, 1) }),
+      row(5, { state: "orphaned", version: 2 }),
+    ]);
+    assert.deepEqual(await ledger.bounds(), { lowest: 3, highest: 9 }, "one came back, one was replaced");
+    assert.deepEqual(await ledger.bounds(4), { lowest: 7, highest: 9 });
   });
 
   test("open() pages through accepted blocks of a part, lowest first", async (ledger) => {
@@ -201,27 +207,7 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
     assert.equal(await ledger.runStart(0), 0);
   });
 
-  test("ranges() are runs of one state, holes included", async (ledger) => {
-    await ledger.write([
-      ...[1, 2, 3].map((number) => row(number, { state: "complete" })),
-      row(4, { state: "stuck" }),
-      row(5, { state: "complete" }),
-      row(8),
-      row(8, { blockHash: hashOf(8, 1), state: "orphaned" }),
-    ]);
-    assert.deepEqual(await ledger.ranges("transaction_structlog", 0, 9), [
-      { from: 0, to: 0, state: "missing" },
-      { from: 1, to: 3, state: "complete" },
-      { from: 4, to: 4, state: "stuck" },
-      { from: 5, to: 5, state: "complete" },
-      { from: 6, to: 7, state: "missing" },
-      { from: 8, to: 8, state: "accepted" },
-      { from: 9, to: 9, state: "missing" },
-    ]);
-    assert.deepEqual(await ledger.ranges("transaction_structlog", 2, 3), [{ from: 2, to: 3, state: "complete" }]);
-  });
-
-  test("missing(), ranges() and bounds() agree on any set of blocks", async (ledger) => {
+  test("missing() and bounds() agree on any set of blocks", async (ledger) => {
     let version = 1;
     await fc.assert(
       fc.asyncProperty(fc.uniqueArray(fc.integer({ min: 20, max: 40 }), { maxLength: 15 }), async (present) => {
@@ -232,11 +218,6 @@ export function ledgerContract(name: string, open: () => Promise<EmptyLedger>): 
         );
         const absent = states.flatMap((there, index) => there ? [] : [20 + index]);
         assert.deepEqual(await ledger.missing("transaction_structlog", 20, 40, 100), absent);
-        const ranges = await ledger.ranges("transaction_structlog", 20, 40);
-        const inRanges = ranges.filter((range) => range.state === "missing").flatMap(({ from, to }) =>
-          Array.from({ length: to - from + 1 }, (_, offset) => from + offset)
-        );
-        assert.deepEqual(inRanges, absent);
         const bounds = present.length === 0
           ? undefined
           : { lowest: Math.min(...present), highest: Math.max(...present) };

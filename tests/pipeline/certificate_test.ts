@@ -59,6 +59,20 @@ Deno.test("certify() names gaps below, inside and above what is stored", async (
   ]);
 });
 
+Deno.test("certify() asks for a long range in parts, and says it as one", async () => {
+  await using world = await storedWorld();
+  await enterAll(world, [999_999, 1_000_000, 1_000_001, 2_000_002]);
+  assert.deepEqual(await ranges(world, 0, 2_500_000), [
+    "0-999998 missing",
+    "999999-1000001 complete",
+    "1000002-2000001 missing",
+    "2000002-2000002 complete",
+    "2000003-2500000 missing",
+  ]);
+  const [first] = (await certificate(world, 999_999, 1_000_001)).processors;
+  assert.deepEqual(first!.ranges.map(({ transactions, storedRows }) => [transactions, storedRows]), [[6, 30]]);
+});
+
 Deno.test("certify() of an empty ledger says that everything is missing", async () => {
   await using world = await storedWorld();
   assert.deepEqual(await ranges(world, 0, 1_000_000), ["0-1000000 missing"]);

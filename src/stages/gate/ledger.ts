@@ -44,13 +44,6 @@ export interface LedgerBounds {
   readonly highest: number;
 }
 
-/** A run of consecutive numbers in one state, for certificates. */
-export interface LedgerRange {
-  readonly from: number;
-  readonly to: number;
-  readonly state: LedgerState | "missing";
-}
-
 /** What was stored for a block, from the records of its transactions. */
 export interface BlockRecords {
   readonly blockNumber: number;
@@ -92,8 +85,6 @@ export interface Ledger {
   unverified(part: LedgerPart, from: number, finishedBeforeMs: number, max: number): Promise<readonly LedgerRow[]>;
   /** Numbers in [from, to] for which `processor` has no block that is not orphaned; lowest first. */
   missing(processor: string, from: number, to: number, max: number): Promise<readonly number[]>;
-  /** Runs of equal state in [from, to], gaps included. */
-  ranges(processor: string, from: number, to: number): Promise<readonly LedgerRange[]>;
   /** Orphaned blocks with this number or a higher one. */
   orphaned(from: number): Promise<readonly LedgerRow[]>;
   /** Counts from the records of the transactions of these blocks. */

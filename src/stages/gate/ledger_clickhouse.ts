@@ -6,7 +6,6 @@ import {
   type Ledger,
   type LedgerBounds,
   type LedgerPart,
-  type LedgerRange,
   type LedgerRow,
   type LedgerState,
   LedgerUnavailableError,
@@ -16,7 +15,6 @@ import boundsSql from "./sql/ledger_bounds.sql" with { type: "text" };
 import missingSql from "./sql/ledger_missing.sql" with { type: "text" };
 import openSql from "./sql/ledger_open.sql" with { type: "text" };
 import orphanedSql from "./sql/ledger_orphaned.sql" with { type: "text" };
-import rangesSql from "./sql/ledger_ranges.sql" with { type: "text" };
 import recordsSql from "./sql/ledger_records.sql" with { type: "text" };
 import runStartSql from "./sql/ledger_run_start.sql" with { type: "text" };
 import unverifiedSql from "./sql/ledger_unverified.sql" with { type: "text" };
@@ -103,24 +101,6 @@ export class ClickHouseLedger implements Ledger {
       for (let number = Number(first); number <= Number(last) && numbers.length < max; number++) numbers.push(number);
     }
     return numbers;
-  }
-
-  async ranges(processor: string, from: number, to: number): Promise<readonly LedgerRange[]> {
-    const rows = await this.#ask<{ first: string; last: string; state: LedgerState }>(rangesSql, {
-      processor,
-      from,
-      to,
-    });
-    const ranges: LedgerRange[] = [];
-    let next = from;
-    for (const row of rows) {
-      const first = Number(row.first);
-      if (first > next) ranges.push({ from: next, to: first - 1, state: "missing" });
-      ranges.push({ from: first, to: Number(row.last), state: row.state });
-      next = Number(row.last) + 1;
-    }
-    if (next <= to) ranges.push({ from: next, to, state: "missing" });
-    return ranges;
   }
 
   async orphaned(from: number): Promise<readonly LedgerRow[]> {

@@ -1,5 +1,5 @@
 /** The ledger without a database: for tests and dry runs, under the same contract. */
-import type { BlockRecords, Ledger, LedgerBounds, LedgerPart, LedgerRange, LedgerRow } from "./ledger.ts";
+import type { BlockRecords, Ledger, LedgerBounds, LedgerPart, LedgerRow } from "./ledger.ts";
 
 /** Keeps rows in a map; the larger version wins, as in the table. */
 export class MemoryLedger implements Ledger {
@@ -71,18 +71,6 @@ export class MemoryLedger implements Ledger {
       if (!present.has(number)) numbers.push(number);
     }
     return Promise.resolve(numbers);
-  }
-
-  ranges(processor: string, from: number, to: number): Promise<readonly LedgerRange[]> {
-    const present = this.#present(processor);
-    const ranges: LedgerRange[] = [];
-    for (let number = from; number <= to; number++) {
-      const state = present.get(number)?.state ?? "missing";
-      const last = ranges.at(-1);
-      if (last?.state === state) ranges[ranges.length - 1] = { ...last, to: number };
-      else ranges.push({ from: number, to: number, state });
-    }
-    return Promise.resolve(ranges);
   }
 
   orphaned(from: number): Promise<readonly LedgerRow[]> {

@@ -1,5 +1,8 @@
 /** The cluster form without a cluster: the engine knows two shards by name, and explains what it would do on them. */
 import assert from "node:assert/strict";
+import boundsSql from "../../../src/stages/gate/sql/ledger_bounds.sql" with { type: "text" };
+import openSql from "../../../src/stages/gate/sql/ledger_open.sql" with { type: "text" };
+import unverifiedSql from "../../../src/stages/gate/sql/ledger_unverified.sql" with { type: "text" };
 import { structlogTable } from "../../../src/stages/encode/structlog.ts";
 import { tables } from "../../../src/stages/encode/tables.ts";
 import { openClickHouse } from "../../../src/stages/sink/clickhouse.ts";
@@ -37,7 +40,7 @@ Deno.test("the engine parses every statement of the cluster form", async () => {
   }
 });
 
-Deno.test("the cluster form reads from both shards, and its views need GLOBAL IN", async () => {
+Deno.test("the cluster form reads from both shards, and its views and the ledger need GLOBAL IN", async () => {
   await using fresh = await open();
   const db = speaker(fresh.engine, "default");
   for (const statement of STATEMENTS) await db.query(alone(statement));
@@ -54,6 +57,11 @@ Deno.test("the cluster form reads from both shards, and its views need GLOBAL IN
   const select = alone(view).split(" AS\n")[1]!;
   await assert.rejects(db.query(`EXPLAIN ${select}`, PARAMS), unreachable);
   await assert.rejects(db.query(`EXPLAIN ${select.replace("GLOBAL IN", "IN")}`, PARAMS), /Code: 288/);
+  const part = { param_network: "testnet", param_directions: "['forwards']", param_processors: "['any']" };
+  const numbers = { param_from: "0", param_after: "-1", param_upTo: "9", param_before: "9", param_max: "9" };
+  for (const sql of [boundsSql, openSql, unverifiedSql]) {
+    await assert.rejects(db.query(`EXPLAIN ${sql}`, { ...part, ...numbers }), unreachable, sql);
+  }
 });
 
 Deno.test("the sink's look-up works on a cluster; a delete goes to the local tables", async () => {
