@@ -19,8 +19,8 @@ const PULSE_MS = 1_000;
 /** Code of an error that is none of ours. */
 const UNCLASSIFIED: UnclassifiedError["code"] = "unclassified";
 
-function tell(message: FromWorker): void {
-  self.postMessage(message);
+function tell(message: FromWorker, transferred: Transferable[] = []): void {
+  self.postMessage(message, transferred);
 }
 
 /** The spill of the main isolate, seen from here. */
@@ -38,7 +38,7 @@ class RemoteSpill implements SpillPort {
     moments.spilled.promise.catch(() => {});
     moments.durable.promise.catch(() => {});
     this.#operations.set(id, moments);
-    tell({ kind: "spill", id, operation });
+    tell({ kind: "spill", id, operation }, "block" in operation ? [operation.block.bytes.buffer] : []);
     return { spilled: moments.spilled.promise, durable: moments.durable.promise };
   }
 

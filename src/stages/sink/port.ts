@@ -182,7 +182,7 @@ export interface Spilled {
 
 /** The one writer of the spill directory. It lives in the main isolate; workers reach it by messages. */
 export interface SpillPort {
-  /** Operations are replayed in the order of these calls. */
+  /** Operations are replayed in the order of these calls. The bytes of a block are given away with it. */
   append(operation: SpillOperation): Spilled;
   /** Bytes on disk that are not replayed yet. */
   readonly backlogBytes: number;

@@ -264,8 +264,10 @@ class BatchingSink implements Sink, AttemptSink {
       (signal) => this.#storage.insert(block, signal),
       () => [{ kind: "insert", block, attempts }],
     );
-    this.#memory.giveBack(block.bytes);
-    if (placed === STORED) this.#inserted(block, startedMs, rows.reason);
+    if (placed === STORED) {
+      this.#memory.giveBack(block.bytes);
+      this.#inserted(block, startedMs, rows.reason);
+    }
     return placed;
   }
 
