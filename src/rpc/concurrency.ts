@@ -98,8 +98,8 @@ export class ConcurrencyLimit {
     this.#note(1);
     let refusals = 0;
     for (let bits = this.#recent; bits !== 0; bits &= bits - 1) refusals++;
-    const few = Math.min(REFUSALS, Math.max(2, this.limit)) + REFUSALS_USUAL * RECENT * this.#usual;
-    if (refusals >= few) this.overloaded(nowMs, startedAtMs, inFlight);
+    const usual = Math.floor(REFUSALS_USUAL * RECENT * this.#usual);
+    if (refusals >= Math.min(REFUSALS, Math.max(2, this.limit)) + usual) this.overloaded(nowMs, startedAtMs, inFlight);
   }
 
   /**

@@ -60,6 +60,32 @@ Deno.test("ConcurrencyLimit falls to 0.7 on an overload, once for all calls begu
   assert.equal(limit.limit, 9);
 });
 
+Deno.test("ConcurrencyLimit takes a few refusals for chance, and many of the last calls for an overload", () => {
+  const limit = new ConcurrencyLimit({ ...BOUNDS, start: 20 });
+  const calls = (count: number, isRefused: (call: number) => boolean) => {
+    for (let call = 0; call < count; call++) {
+      if (isRefused(call)) limit.refused(1_000, 1_000, 20);
+      else limit.completed(1_000, 1, true);
+    }
+  };
+  calls(160, (call) => call % 6 === 0);
+  assert.equal(limit.limit, 20);
+  calls(16, () => false);
+  calls(3, () => true);
+  assert.equal(limit.limit, 20);
+  // It refuses one of six at any time, so more of them are needed.
+  calls(5, () => true);
+  assert.equal(limit.limit, 14);
+});
+
+Deno.test("ConcurrencyLimit of a node with few places falls when all of them are refused", () => {
+  const limit = new ConcurrencyLimit({ ...BOUNDS, start: 2 });
+  limit.refused(1_000, 500, 2);
+  assert.equal(limit.limit, 2);
+  limit.refused(1_000, 500, 1);
+  assert.equal(limit.limit, 1);
+});
+
 Deno.test("ConcurrencyLimit takes a step back when the step overloaded the node", () => {
   const limit = new ConcurrencyLimit({ ...BOUNDS, start: 8 });
   const caller = new Caller(limit);

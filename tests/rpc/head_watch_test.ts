@@ -147,6 +147,42 @@ Deno.test("a closed socket is opened again, later each time, and what was missed
   );
 });
 
+Deno.test("what was missed is read though the first poll fails", async () => {
+  await using world = await watched();
+  const { sockets, heads, simulation } = world;
+  const { clock, nodes } = simulation;
+  sockets[0]!.onclose!({ code: 0 });
+  await clock.advance(1_000);
+  let polls = 0;
+  nodes.a!.react = ({ params }) => params[0] === "latest" && polls++ === 0 ? { status: 503 } : {};
+  grow(world, 103);
+  sockets.at(-1)!.onopen!();
+  await clock.advance(2_000);
+  assert.deepEqual(heads.map(({ number }) => number).filter((number) => number > 100).sort(), [101, 102, 103]);
+  assert.equal(simulation.pool.nodes()[0]!.headNumber, 103);
+});
+
+Deno.test("a poll that a newer head overtook moves nothing back; told three times, the node has lost its blocks", async () => {
+  await using world = await watched();
+  const { sockets, simulation } = world;
+  const { chain } = simulation.nodes.a!;
+  const head = () => simulation.pool.nodes()[0]!.headNumber;
+  const announce = async (number: number) => {
+    sockets[0]!.announce(headerOf(chain, number));
+    await settled();
+  };
+  await announce(105);
+  await announce(104);
+  await announce(103);
+  assert.equal(head(), 105);
+  await announce(106);
+  await announce(104);
+  await announce(104);
+  assert.equal(head(), 106);
+  await announce(104);
+  assert.equal(head(), 104);
+});
+
 Deno.test("a connection that never opens is given up", async () => {
   await using world = await watched();
   const { sockets, recorder, simulation } = world;

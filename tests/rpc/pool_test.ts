@@ -45,6 +45,36 @@ Deno.test("a node that hangs at the start joins later", async () => {
   assert.equal(pool.nodes()[0]!.condition, "ready");
 });
 
+Deno.test("a node that fails once by chance joins all the same at once", async () => {
+  await using simulation = await simulate({ a: {} });
+  const { pool, clock, nodes } = simulation;
+  let calls = 0;
+  nodes.a!.react = () => ++calls % 2 === 1 ? { status: 503 } : {};
+  pool.reset("a");
+  await clock.advance(400);
+  assert.equal(pool.nodes()[0]!.condition, "ready");
+});
+
+Deno.test("a node that alone can take what waits is asked to join each moment, others later and later", async () => {
+  await using simulation = await simulate({ a: {}, b: {} });
+  const { pool, clock, nodes } = simulation;
+  nodes.b!.chain.head = 101;
+  nodes.b!.react = () => ({ fault: "refused" });
+  pool.reset("b");
+  await clock.advance(120_000);
+  const askedBefore = nodes.b!.received.get("eth_chainId")!;
+  await clock.advance(60_000);
+  const askedInPeace = nodes.b!.received.get("eth_chainId")! - askedBefore;
+  assert.ok(askedInPeace <= 7, String(askedInPeace));
+  const waiting = watch(pool.lease(trace(clock.now() + 60_000, { blockNumber: 101 })));
+  await clock.advance(2_000);
+  assert.deepEqual(waiting, {});
+  nodes.b!.react = () => ({});
+  await clock.advance(1_000);
+  assert.equal(waiting.value?.node.name, "b");
+  waiting.value!.report(OK);
+});
+
 Deno.test("a node of another chain is refused and the network is fatal when all are", async () => {
   await using simulation = await simulate({ a: {} }, { chainId: 1 });
   await assert.rejects(simulation.pool.ready(), (error: Error) => {
@@ -378,6 +408,57 @@ Deno.test("a rate limit pauses the node, is no failure and opens nothing", async
   nodes.a!.react = () => ({});
   for (let call = 0; call < 20; call++) await pool.request("eth_getCode", [], read(clock.now() + 60_000));
   assert.ok(nodes.a!.received.get("eth_getCode")! > 1);
+});
+
+Deno.test("a rate limit told inside an answer pauses the node as long as its header says", async () => {
+  await using simulation = await simulate({ a: {} }, { rpc: { retry: { attempts: 1 } } });
+  const { pool, nodes, clock } = simulation;
+  nodes.a!.react = ({ method }) =>
+    method === "eth_getCode" ? { error: { code: -32005, message: "slow down" }, retryAfter: "40" } : {};
+  const refused = watch(pool.request("eth_getCode", [], read(clock.now() + 60_000)));
+  await clock.advance(100);
+  assert.ok(refused.error instanceof RpcFailure);
+  assert.ok(pool.nodes()[0]!.pausedMs! > 39_000, String(pool.nodes()[0]!.pausedMs));
+});
+
+Deno.test("a gateway that refuses a call by chance lowers no limit, a node that says it has too much does", async () => {
+  await using simulation = await simulate({ a: { limits: { trace: { start: 10 } } } });
+  const { pool } = simulation;
+  const leases = await Promise.all(
+    Array.from({ length: 10 }, () => pool.lease(trace(60_000, { priority: "head" }))),
+  );
+  const fail = (reason: string) =>
+    leases.pop()!.report({
+      kind: "failed",
+      failure: {
+        class: "trace",
+        method: "debug_traceTransaction",
+        node: "a",
+        action: "overload",
+        reason,
+        text: "",
+        bytes: 0,
+      },
+    });
+  fail("gateway");
+  assert.equal(pool.nodes()[0]!.classes.trace.limit, 10);
+  fail("too_many_concurrent");
+  assert.equal(pool.nodes()[0]!.classes.trace.limit, 7);
+  for (const lease of leases) lease.report({ kind: "cancelled" });
+});
+
+Deno.test("predicted bytes in flight are whole, and gone without a rest", async () => {
+  await using simulation = await simulate({ a: {} });
+  const { pool } = simulation;
+  const ask = (units: number) => trace(60_000, { need: { class: "trace", method: "debug_traceTransaction", units } });
+  const learning = await pool.lease(ask(1_000));
+  learning.report({ kind: "ok", bytes: 100_001, units: 999, firstByteMs: 1, totalMs: 2 });
+  const [first, second] = [await pool.lease(ask(0.1)), await pool.lease(ask(12_345.6))];
+  assert.ok(Number.isSafeInteger(pool.nodes()[0]!.traceBytesInFlight));
+  assert.ok(pool.nodes()[0]!.traceBytesInFlight > 1_000_000);
+  first.report(OK);
+  second.report(OK);
+  assert.equal(pool.nodes()[0]!.traceBytesInFlight, 0);
 });
 
 Deno.test("a rate below the current use still lets calls through", async () => {
