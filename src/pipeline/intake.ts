@@ -12,6 +12,7 @@ import {
   type LedgerPart,
   type LedgerRow,
   nextVersion,
+  unverified,
 } from "../stages/gate/ledger.ts";
 import type { EnqueueReceipt, Office, TaskClass, TaskKind, WorkQueue } from "../stages/queue/port.ts";
 import type { BlockHeader, Chain, ReadAsk } from "../stages/source/chain.ts";
@@ -92,7 +93,8 @@ export class Intake {
 
   /**
    * Writes the ledger, then enqueues: a crash in between is healed by reconciliation. Blocks that the ledger has already
-   * keep their rows; another block of the same number has left the chain, if the nodes agree.
+   * keep their rows, which have to be verified anew when they are processed again; another block of the same number has
+   * left the chain, if the nodes agree.
    *
    * @param processors Those that the blocks enter for.
    * @returns numbers of `headers`, up to the first that the nodes do not agree about.
@@ -132,7 +134,11 @@ export class Intake {
       blocks.push({ blockNumber: header.number, blockHash: header.hash, transactions: header.transactions, taskCount });
       for (const processor of Object.values(processors).flat()) {
         const old = known.get(`${processor} ${header.hash}`);
-        if (old !== undefined && old.state !== "orphaned") continue;
+        if (old !== undefined && old.state !== "orphaned") {
+          const again = taskClass === this.reprocessClass && old.verifiedMs !== undefined && old.transactions > 0;
+          if (again) rows.push(unverified(old, nowMs));
+          continue;
+        }
         rows.push({
           network: name,
           processor,

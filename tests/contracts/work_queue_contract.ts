@@ -61,6 +61,20 @@ export function workQueueContract(name: string, withBackend: WithBackend): void 
     Deno.test(`${name}: ${fact}`, () => withBackend(test, options));
   }
 
+  guarantee("has a block verified anew whose verification is done, once at a time", async ({ open }) => {
+    const queue = await open();
+    const office = await elected(queue);
+    const plan = planOf(1, 3, { kind: "verify", class: "verify_forwards" });
+    for (let round = 0; round < 2; round++) {
+      assert.equal((await queue.enqueue(plan, office)).enqueued, 1);
+      assert.equal((await queue.enqueue(plan, office)).duplicate, 1);
+      await (await only(queue.fetch(5))).settle({ outcome: "done" });
+    }
+    await queue.enqueue(plan, office);
+    await (await only(queue.fetch(5))).settle({ outcome: "dead", failure: FAILURE });
+    assert.equal((await queue.enqueue(plan, office)).dead, 1, "a dead letter waits for a person");
+  });
+
   guarantee("counts a block that is open for two kinds of work once, until both are done", async ({ open }) => {
     const queue = await open();
     const office = await elected(queue);

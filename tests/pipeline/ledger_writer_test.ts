@@ -35,14 +35,18 @@ Deno.test("the simple table of a block may be complete while its traces are not"
   ]);
 });
 
-Deno.test("a stuck block becomes complete when its dead letters are replayed and done", async () => {
+Deno.test("a stuck block becomes complete when its dead letters are replayed and done, and is to be verified anew", async () => {
   await using world = new World(new MadeUpChain(3), { startBlock: 3 });
   await world.follow(await world.leader());
   await world.work(() => ({ outcome: "dead", failure }));
-  assert.deepEqual((await world.live()).map((row) => [row.state, row.dead]), [["stuck", 2]]);
+  const [stuck] = await world.live();
+  assert.deepEqual([stuck!.state, stuck!.dead, stuck!.attempts], ["stuck", 2, 1]);
+  await world.ledger.write([{ ...stuck!, verifiedMs: 7, completedMs: 5 }]);
   assert.equal(await world.queue.replay((await world.queue.deadLetters(10)).map(({ id }) => id)), 1);
   await world.work();
-  assert.deepEqual((await world.live()).map((row) => [row.state, row.dead]), [["complete", 0]]);
+  const [row] = await world.live();
+  assert.deepEqual([row!.state, row!.dead, row!.attempts, row!.verifiedMs], ["complete", 0, 2, undefined]);
+  assert.ok(row!.completedMs! > 5, "when it became complete, not when it became stuck");
 });
 
 Deno.test("a completion that is told twice changes nothing the second time, and never makes a block less than complete", async () => {

@@ -133,6 +133,8 @@ Deno.test("scan() has finished blocks verified whose verification the queue forg
     blockNumber === 5 ? { outcome: "dead", failure } : { outcome: "done" }
   );
   assert.deepEqual([...new Set(tasks.map((task) => task.class))], ["verify_forwards"]);
+  const done = (await again.live()).filter(({ blockNumber }) => blockNumber !== 5);
+  await again.ledger.write(done.map((row) => ({ ...row, verifiedMs: later })));
   assert.equal(await repair.scan(SIGNAL), 0, "a dead letter stays one");
   assert.deepEqual(again.seen("gap_repaired").map((event) => [event.reason, event.blocks]), [["unverified", 20]]);
 });
@@ -187,6 +189,28 @@ Deno.test("answer() does again what is asked for, once per key, and leaves compl
     2,
     "",
   ]]);
+});
+
+Deno.test("answer() has blocks verified anew that are processed again", async () => {
+  const { world } = await repaired({ verifyDelayMs: HOUR_MS });
+  await using _world = world;
+  world.clock.advance(HOUR_MS);
+  assert.equal((await world.work()).length, 20, "verified as planned");
+  await world.ledger.write((await world.live()).map((row) => ({ ...row, verifiedMs: 7, completedMs: 5 })));
+  const clock = { now: Date.now() };
+  const repair = new Repair(world.network, "forwards", await world.office("forwards"), () => clock.now);
+  const ask = (key: string, block: number, purpose: "process" | "reprocess") =>
+    world.queue.request(processRequest(key, { blocks: [block], processors: [STRUCTLOG], class: purpose }));
+  await ask("again", 4, "reprocess");
+  await ask("done", 5, "process");
+  await repair.answer(SIGNAL);
+  const anew = (await world.live()).filter((row) => row.verifiedMs === undefined);
+  assert.deepEqual(anew.map((row) => [row.blockNumber, row.state]), [[4, "complete"]]);
+  await world.work();
+  assert.equal(await repair.scan(SIGNAL), 0, "not before it can be done");
+  clock.now += 2 * HOUR_MS;
+  assert.equal(await repair.scan(SIGNAL), 1);
+  assert.deepEqual((await world.work()).map((task) => [task.kind, task.blockNumber]), [["verify", 4]]);
 });
 
 Deno.test("answer() processes a long range as the queue has room, and blocks below the lowest too", async () => {

@@ -27,6 +27,7 @@ export interface LedgerRow {
   readonly expectedRows: number;
   /** Rows found in the tables; verification fills it in. */
   readonly storedRows: number;
+  /** Times that its tasks were delivered to their end: that it was finished, complete or stuck. */
   readonly attempts: number;
   /** Transactions that are dead-lettered. */
   readonly dead: number;
@@ -112,7 +113,7 @@ export function nextVersion(last: number | undefined, nowMs: number): number {
 const ORPHAN_AHEAD_MS = 60_000;
 
 /**
- * `row` in another state.
+ * `row` in another state. What becomes complete or stuck is not verified, though it was when it was stuck before.
  *
  * @returns `undefined` where the move is none: an orphaned block stays orphaned, a complete one never becomes accepted
  * or stuck.
@@ -121,18 +122,22 @@ export function advanced(
   row: LedgerRow,
   state: LedgerState,
   facts: Partial<
-    Pick<LedgerRow, "expectedRows" | "storedRows" | "attempts" | "dead" | "violated" | "verifiedMs" | "taskCount">
+    Pick<LedgerRow, "expectedRows" | "storedRows" | "dead" | "violated" | "verifiedMs">
   >,
   nowMs: number,
 ): LedgerRow | undefined {
   if (row.state === "orphaned") return undefined;
   if (row.state === "complete" && state !== "orphaned" && state !== "complete") return undefined;
-  const finished = state === "complete" || state === "stuck";
+  const finished = row.state !== state && (state === "complete" || state === "stuck");
   return {
-    ...row,
+    ...(finished ? { ...unverified(row, nowMs), attempts: row.attempts + 1 } : row),
     ...facts,
     state,
     version: nextVersion(row.version, state === "orphaned" ? nowMs + ORPHAN_AHEAD_MS : nowMs),
-    ...(finished ? { completedMs: row.completedMs ?? nowMs } : {}),
   };
+}
+
+/** A finished row as if it had been finished now: its block's rows are others than those that were verified. */
+export function unverified({ verifiedMs: _, ...row }: LedgerRow, nowMs: number): LedgerRow {
+  return { ...row, completedMs: nowMs, version: nextVersion(row.version, nowMs) };
 }

@@ -136,12 +136,14 @@ export class MemoryNetwork {
     if (!this.#leads(office)) return "not_leader";
     const reprocess = isReprocess(plan.class);
     const block = this.#block(plan, plan.class);
-    if (block.state !== undefined && block.state !== "orphaned" && block.total !== plan.total) return "total";
-    if (block.state === "orphaned") { // the fork came back
+    // The fork came back; verified anew.
+    const anew = block.state === "orphaned" || plan.kind === "verify" && block.state === "complete";
+    if (block.state !== undefined && !anew && block.total !== plan.total) return "total";
+    if (anew) {
       block.done.clear();
       block.dead.clear();
     }
-    if (block.state === undefined || block.state === "orphaned") {
+    if (block.state === undefined || anew) {
       block.state = "open";
       block.total = plan.total;
       block.class = plan.class;

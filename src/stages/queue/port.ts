@@ -223,7 +223,7 @@ export interface WorkQueue {
 
   /**
    * Enqueues a block's tasks; opens the block at the first time. A task that is pending, done or dead is skipped; the
-   * reprocess classes ignore done bits and bring dead ones back.
+   * reprocess classes ignore done bits and bring dead ones back. A block whose verification is done is verified anew.
    *
    * @throws {NotLeaderError} when `office` is over. @throws {QueueFullError} when the backend refuses more.
    */

@@ -18,7 +18,7 @@ local reprocess = string.sub(class, 1, 1) == 'r'
 local known = call('HMGET', key, 'state', 'total')
 local state = known[1]
 
-if state == 'orphaned' then -- the fork came back
+if state == 'orphaned' or kind == 'verify' and state == 'complete' then -- the fork came back; verified anew
   call('DEL', key, P .. 'm:' .. block, P .. 'x:' .. block)
   state = false
 end
