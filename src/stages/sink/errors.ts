@@ -53,6 +53,13 @@ export class SpillFullError extends PipelineError {
   override readonly release = true;
 }
 
+/** Rows that were on disk cannot be read any more: the task goes back, and makes them again. */
+export class SpillDamagedError extends PipelineError {
+  readonly code = "spill_damaged";
+  readonly disposition = "retry";
+  override readonly release = true;
+}
+
 /** A spill directory holds something that is not a segment of this program. */
 export class SpillFormatError extends PipelineError {
   readonly code = "spill_format";

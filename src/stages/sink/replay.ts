@@ -1,7 +1,7 @@
 /**
  * What replaying an operation of the spill means. Time has passed since it was written, and a part of it may have been
- * done already: attempts whose block was orphaned or whose transaction has a newer record are left out, and what
- * cannot be told apart within a block is inserted and then removed.
+ * done already: attempts whose block was orphaned, whose transaction has a newer record or of whose rows some were
+ * refused are left out, and what cannot be told apart within a block is inserted and then removed.
  */
 import { emit } from "../../telemetry/emit.ts";
 import { ByteReader } from "../encode/bytes.ts";
@@ -14,15 +14,29 @@ import type { NativeBlock } from "../encode/port.ts";
 import { structlogTable } from "../encode/structlog.ts";
 import type { AttemptKey, SpillOperation, Storage } from "./port.ts";
 
-type SkipReason = "orphaned" | "superseded" | "closed";
+type SkipReason = "refused" | "orphaned" | "superseded" | "closed";
 
-/** Does `operation` in `storage`, as far as it still matters. One try; idempotent. */
-export async function replay(operation: SpillOperation, storage: Storage, signal: AbortSignal): Promise<void> {
+/** What tells an attempt from every other one. */
+export function attemptName({ network, blockNumber, transactionHash, rowVersion }: AttemptKey): string {
+  return `${network}:${blockNumber}:${transactionHash}:${rowVersion}`;
+}
+
+/**
+ * Does `operation` in `storage`, as far as it still matters. One try; idempotent.
+ *
+ * @param refused {@linkcode attemptName} of attempts of whose rows some were refused before.
+ */
+export async function replay(
+  operation: SpillOperation,
+  storage: Storage,
+  refused: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<void> {
   switch (operation.kind) {
     case "insert":
-      return await replayInsert(operation, storage, signal);
+      return await replayInsert(operation, storage, refused, signal);
     case "record":
-      return await replayRecord(operation, storage, signal);
+      return await replayRecord(operation, storage, refused, signal);
     case "delete":
       return await storage.deleteAttempts(operation.table, operation.attempts, signal);
     case "surplus": {
@@ -37,12 +51,13 @@ export async function replay(operation: SpillOperation, storage: Storage, signal
 async function replayInsert(
   { kind, block, attempts }: Extract<SpillOperation, { kind: "insert" }>,
   storage: Storage,
+  refused: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<void> {
-  const skipped = await outdated(attempts, storage, signal);
+  const skipped = await outdated(attempts, storage, refused, signal);
   report(kind, skipped);
   if (skipped.size === attempts.length) return;
-  await storage.insert(block, signal);
+  await insert(block, storage, signal);
   // Rows that are as stored already do no harm; those of older attempts would stay visible beside newer ones.
   const unwanted = attempts.filter((attempt) => skipped.has(attempt) && skipped.get(attempt) !== "closed");
   const table = block.table === structlogTable.name ? "structlog" : "structlog_agg";
@@ -52,18 +67,28 @@ async function replayInsert(
 async function replayRecord(
   { kind, block, attempts }: Extract<SpillOperation, { kind: "record" }>,
   storage: Storage,
+  refused: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<void> {
-  const skipped = await outdated(attempts, storage, signal);
+  const skipped = await outdated(attempts, storage, refused, signal);
   report(kind, skipped);
   if (skipped.size === attempts.length) return;
-  await storage.insert(skipped.size === 0 ? block : withoutRecords(block, skipped), signal);
+  await insert(skipped.size === 0 ? block : withoutRecords(block, skipped), storage, signal);
+}
+
+async function insert(block: NativeBlock, storage: Storage, signal: AbortSignal): Promise<void> {
+  const startedMs = performance.now();
+  await storage.insert(block, signal);
+  const seconds = (performance.now() - startedMs) / 1000;
+  const { table, rows, bytes } = block;
+  emit({ kind: "rows_inserted", table, rows, bytes: bytes.length, seconds, reason: "replay" });
 }
 
 /** Which attempts are not to be replayed any more, and why. */
 async function outdated(
   attempts: readonly AttemptKey[],
   storage: Storage,
+  refused: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<AttemptKey, SkipReason>> {
   const orphaned = await storage.orphaned(attempts, signal);
@@ -73,7 +98,8 @@ async function outdated(
   const found = new Map<AttemptKey, SkipReason>();
   for (const attempt of attempts) {
     const record = records.get(`${attempt.blockNumber}:${attempt.transactionHash}`);
-    if (orphaned.has(`${attempt.blockNumber}:${attempt.blockHash}`)) found.set(attempt, "orphaned");
+    if (refused.has(attemptName(attempt))) found.set(attempt, "refused");
+    else if (orphaned.has(`${attempt.blockNumber}:${attempt.blockHash}`)) found.set(attempt, "orphaned");
     else if (record === undefined || record.rowVersion < attempt.rowVersion) continue;
     else if (record.rowVersion > attempt.rowVersion) found.set(attempt, "superseded");
     else if (record.verdict !== "open") found.set(attempt, "closed");

@@ -5,9 +5,15 @@
 import { PipelineError } from "../../errors.ts";
 import { emit } from "../../telemetry/emit.ts";
 import { Endpoint, pause } from "./endpoint.ts";
-import { SinkClosedError, SpillFormatError, SpillFullError, StorageUnavailableError } from "./errors.ts";
+import {
+  SinkClosedError,
+  SpillDamagedError,
+  SpillFormatError,
+  SpillFullError,
+  StorageUnavailableError,
+} from "./errors.ts";
 import type { BreakerOptions, RetryOptions, Spilled, SpillOperation, SpillPort, Storage } from "./port.ts";
-import { replay } from "./replay.ts";
+import { attemptName, replay } from "./replay.ts";
 import { encodeRecord, MAGIC } from "./spill_format.ts";
 import {
   isSegment,
@@ -54,7 +60,9 @@ export async function openSpill(options: SpillOptions, storage: Storage): Promis
   const lock = await Deno.open(`${options.directory}/lock`, { create: true, write: true });
   try {
     if (!await lock.tryLock(true)) {
-      throw new SpillFormatError(`Cannot open the spill directory ${options.directory}: another process has it open`);
+      throw new SpillFormatError(
+        `Cannot open the spill directory ${options.directory}: another process has it open; end that one, or give this one a directory of its own (sink.spill.directory)`,
+      );
     }
     const left: SegmentState[] = [];
     for (const name of await segmentNames(options.directory)) {
@@ -93,6 +101,8 @@ class DirectorySpill implements Spill {
   readonly #closing = new AbortController();
   /** Owners that wait for the replay, by segment and offset. What they wait for is on disk, and no longer here. */
   readonly #owners = new Map<string, Append["durable"]>();
+  /** Attempts of rows that storage refused, by name: their records would publish what is not there. */
+  readonly #refused = new Set<string>();
   #queue: Append[] = [];
   #writing: Promise<void> | undefined;
   #rechecking: Promise<void> | undefined;
@@ -238,13 +248,20 @@ class DirectorySpill implements Spill {
     const last = this.#segments.at(-1);
     if (last?.writing && last.end < this.#options.segmentBytes) return last;
     if (last?.writing) this.#seal(last);
-    const segment: SegmentState = { number: this.#nextNumber++, end: 0, writing: true };
-    this.#file = await Deno.open(this.#pathOf(segment), { createNew: true, write: true });
+    const segment: SegmentState = { number: this.#nextNumber++, end: MAGIC.length, writing: true };
+    const path = this.#pathOf(segment);
+    const file = await Deno.open(path, { createNew: true, write: true });
+    try {
+      await writeAll(file, MAGIC);
+      await file.sync();
+      await syncDirectory(this.#options.directory);
+    } catch (error) {
+      file.close();
+      await Deno.remove(path).catch(() => {});
+      throw error;
+    }
+    this.#file = file;
     this.#segments.push(segment);
-    await writeAll(this.#file, MAGIC);
-    await this.#file.sync();
-    await syncDirectory(this.#options.directory);
-    segment.end = MAGIC.length;
     this.#backlogBytes += MAGIC.length;
     return segment;
   }
@@ -347,7 +364,10 @@ class DirectorySpill implements Spill {
     const name = segmentName(segment.number);
     const bytes = entry.end - entry.offset;
     if (entry.kind === "torn") return emit({ kind: "spill_tail_cut", segment: name, bytes });
-    if (entry.kind === "damaged") return await this.#quarantine(segment, file, entry, entry.error);
+    if (entry.kind === "damaged") {
+      await this.#quarantine(segment, file, entry, entry.error);
+      return this.#tellDamaged(segment, entry.offset, entry.end);
+    }
     const place = `${segment.number}:${entry.offset}`;
     const owner = this.#owners.get(place);
     try {
@@ -357,6 +377,9 @@ class DirectorySpill implements Spill {
     } catch (error) {
       if (!(error instanceof PipelineError) || signal.aborted) throw error;
       await this.#quarantine(segment, file, entry, error.message);
+      if (entry.operation.kind === "insert") {
+        for (const attempt of entry.operation.attempts) this.#refused.add(attemptName(attempt));
+      }
       owner?.reject(error);
     }
     this.#owners.delete(place);
@@ -378,13 +401,23 @@ class DirectorySpill implements Spill {
   async #replayOnce(operation: SpillOperation, signal: AbortSignal): Promise<void> {
     const wasAway = this.#away;
     try {
-      await replay(operation, this.#storage, signal);
+      await replay(operation, this.#storage, this.#refused, signal);
       this.#away = false;
     } catch (error) {
       this.#away = error instanceof StorageUnavailableError;
       throw error;
     } finally {
       if (this.#away !== wasAway) this.#told();
+    }
+  }
+
+  /** The owners of what cannot be read any more make it again. */
+  #tellDamaged(segment: SegmentState, from: number, to: number): void {
+    for (const [place, owner] of this.#owners) {
+      const [number, offset] = place.split(":").map(Number) as [number, number];
+      if (number !== segment.number || offset < from || offset >= to) continue;
+      this.#owners.delete(place);
+      owner.reject(new SpillDamagedError(`Cannot read ${segmentName(number)} at byte ${offset}: it is damaged`));
     }
   }
 
@@ -405,6 +438,7 @@ class DirectorySpill implements Spill {
     this.#backlogBytes -= segment.end;
     const error = "Cannot read the file as a spill segment: it does not begin with EPSPILL1";
     emit({ kind: "spill_quarantined", segment: name, offset: 0, bytes: segment.end, error });
+    this.#tellDamaged(segment, 0, segment.end);
     this.#told();
   }
 

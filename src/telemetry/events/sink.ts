@@ -10,7 +10,7 @@ export type SinkEvent =
     readonly rows: number;
     readonly bytes: number;
     readonly seconds: number;
-    readonly reason: "rows" | "bytes" | "linger" | "idle" | "drain" | "overflow" | "replay" | "direct";
+    readonly reason: "rows" | "bytes" | "linger" | "idle" | "drain" | "overflow" | "replay";
   }
   /** One try of an operation failed. `repeated`: another follows. */
   | {
@@ -62,11 +62,11 @@ export type SinkEvent =
   | { readonly kind: "spill_full"; readonly bytes: number; readonly error: string }
   | { readonly kind: "spill_has_room"; readonly bytes: number }
   | { readonly kind: "spill_replayed"; readonly operation: string; readonly bytes: number }
-  /** Attempts of an operation that are not replayed: their block was orphaned, or a newer record exists. */
+  /** Attempts of an operation that are not replayed: orphaned block, newer record, or some of their rows were refused. */
   | {
     readonly kind: "spill_skipped";
     readonly operation: string;
-    readonly reason: "orphaned" | "superseded" | "closed";
+    readonly reason: "orphaned" | "superseded" | "closed" | "refused";
     readonly attempts: number;
   }
   /** A segment ended in the middle of a record, as after a crash: the rest was cut off. */

@@ -4,6 +4,7 @@ import { executionTransactionTraceTable } from "../../../src/stages/encode/execu
 import { structlogTable } from "../../../src/stages/encode/structlog.ts";
 import {
   SinkClosedError,
+  SpillDamagedError,
   SpillFormatError,
   SpillFullError,
   StorageRejectedError,
@@ -308,6 +309,64 @@ Deno.test("a full disk refuses what it cannot hold, keeps what it acknowledged, 
   spill.start();
   await spill.append(insert(2)).durable;
   assert.equal(stored(place.storage).length, 6);
+});
+
+Deno.test("a disk that is full when a segment begins leaves no headless segment behind", async () => {
+  await using place = await Place.make();
+  await using spill = await place.open({ segmentBytes: 1 });
+  await append(spill, insert(0));
+  {
+    using _full = fullDisk();
+    await assert.rejects(spill.append(insert(1)).spilled, SpillFullError);
+  }
+  await append(spill, insert(2));
+  spill.start();
+  await spill.drained(SIGNAL);
+  assert.equal(stored(place.storage).length, 6);
+  assert.equal(place.kinds().includes("spill_quarantined"), false);
+});
+
+Deno.test("owners of what was damaged on disk are told, and of what can no longer be told apart", async () => {
+  await using place = await Place.make();
+  await using spill = await place.open();
+  const appended = [0, 1, 2].map((index) => spill.append(insert(index)));
+  await Promise.all(appended.map(({ spilled }) => spilled));
+  const path = await place.segment(0);
+  const bytes = await Deno.readFile(path);
+  const second = MAGIC.length + HEAD_BYTES + new DataView(bytes.buffer).getUint32(MAGIC.length, true);
+  bytes[second]! ^= 1;
+  await Deno.writeFile(path, bytes);
+  spill.start();
+  await appended[0]!.durable;
+  for (const { durable } of appended.slice(1)) {
+    await assert.rejects(durable, (error) => error instanceof SpillDamagedError && error.release);
+  }
+});
+
+Deno.test("a record whose rows were refused is left out: it would publish rows that are not there", async () => {
+  await using place = await Place.make();
+  place.storage.decide = (call) =>
+    call === `insert ${structlogTable.name} 4` ? { fail: new StorageRejectedError("code 53") } : "done";
+  await using spill = await place.open();
+  spill.start();
+  await append(spill, insert(0, 7, 4), insert(1), record(0), record(1));
+  await spill.drained(SIGNAL);
+  const [bad, good] = [attemptKey(0, 7), attemptKey(1, 7)];
+  assert.deepEqual(place.storage.memory.final(RECORDS).map((row) => row.transaction_hash), [good.transactionHash]);
+  assert.notEqual(bad.transactionHash, good.transactionHash);
+  const reasons = place.events.flatMap((event) => event.kind === "spill_skipped" ? [event.reason] : []);
+  assert.deepEqual(reasons, ["refused"]);
+});
+
+Deno.test("rows that came through the spill count as inserted", async () => {
+  await using place = await Place.make();
+  await using spill = await place.open();
+  spill.start();
+  await Promise.all([insert(0), record(0)].map((operation) => spill.append(operation).durable));
+  const inserted = place.events.flatMap((event) =>
+    event.kind === "rows_inserted" ? [[event.table, event.rows, event.reason]] : []
+  );
+  assert.deepEqual(inserted, [[structlogTable.name, 3, "replay"], [RECORDS, 1, "replay"]]);
 });
 
 Deno.test("attempts of orphaned blocks are left out and reported", async () => {
