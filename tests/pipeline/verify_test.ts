@@ -49,6 +49,18 @@ function loseRows(world: StoredWorld, index: number): Promise<void> {
   );
 }
 
+/** The lease of the same task after so many failures. */
+function afterFailures(lease: Lease, attempts: number): Lease {
+  const { token, firstDelivery, signal, progress, ended } = lease;
+  return {
+    ...{ token, firstDelivery, signal, progress, ended },
+    task: { ...lease.task, attempts },
+    moved: () => lease.moved(),
+    waiting: () => lease.waiting(),
+    settle: (settlement) => lease.settle(settlement),
+  };
+}
+
 async function failureOf(lease: Lease, world: StoredWorld): Promise<unknown> {
   return await verifyStored(lease, networkOf(world)).then(() => undefined, (error) => error);
 }
@@ -91,7 +103,7 @@ Deno.test("verifyStored() asks for a block that lacks a row once, waits, and giv
   assert.equal(requests.length, 1);
   assert.deepEqual(readRequest(requests[0]!.body), { blocks: [BLOCK], processors: TRACED, class: "reprocess" });
 
-  const again = { ...lease, task: { ...lease.task, attempts: 1 } };
+  const again = afterFailures(lease, 1);
   const waiting = await failureOf(again, world);
   assert.ok(waiting instanceof NotVerifiableYetError);
   assert.deepEqual([waiting.release, waiting.releaseMs], [true, LEASE_MS]);
@@ -105,7 +117,7 @@ Deno.test("verifyStored() asks for a block that lacks a row once, waits, and giv
   assert.equal((await failureOf(again, world) as StoredDifferenceError).disposition, "retry");
   assert.equal((await world.queue.requests(world.office, 10)).length, 2);
 
-  const last = await failureOf({ ...lease, task: { ...lease.task, attempts: 2 } }, world) as StoredDifferenceError;
+  const last = await failureOf(afterFailures(lease, 2), world) as StoredDifferenceError;
   assert.equal(last.disposition, "dead");
   assert.match(last.message, /structlog: \d+ rows are stored, \d+ are recorded/);
   assert.ok((await world.ledger.between(BLOCK, BLOCK)).every((row) => row.verifiedMs === undefined));
