@@ -80,7 +80,9 @@ async function replayAll(path: string | undefined, io: CommandIo): Promise<numbe
       quarantined++;
       io.stderr(`quarantined ${event.segment} at byte ${event.offset}: ${event.error}`);
     }
-    if (event.kind === "storage_failed" && event.repeated) io.stderr(`waiting: ${event.error}`);
+    if (event.kind === "storage_failed" && event.repeated || event.kind === "spill_stuck") {
+      io.stderr(`waiting: ${event.error}`);
+    }
   });
   await using spill = await openSpill(spillOptions(config), storage);
   const bytes = spill.backlogBytes;

@@ -53,11 +53,10 @@ const PROBE_BYTES = 1 << 20;
 /**
  * Opens the directory, made if missing, for this process alone. What an earlier process left waits to be replayed.
  *
- * @throws {SpillFormatError} another process has it open.
+ * @throws {SpillFormatError} it cannot be made or written, or another process has it open.
  */
 export async function openSpill(options: SpillOptions, storage: Storage): Promise<Spill> {
-  await Deno.mkdir(`${options.directory}/quarantine`, { recursive: true });
-  const lock = await Deno.open(`${options.directory}/lock`, { create: true, write: true });
+  const lock = await openLock(options.directory);
   try {
     if (!await lock.tryLock(true)) {
       throw new SpillFormatError(
@@ -74,6 +73,24 @@ export async function openSpill(options: SpillOptions, storage: Storage): Promis
     lock.close();
     throw error;
   }
+}
+
+async function openLock(directory: string): Promise<Deno.FsFile> {
+  try {
+    await Deno.mkdir(`${directory}/quarantine`, { recursive: true });
+    return await Deno.open(`${directory}/lock`, { create: true, write: true });
+  } catch (error) {
+    throw new SpillFormatError(
+      `Cannot use the spill directory ${directory}: ${
+        textOf(error)
+      }; choose one that can be written (sink.spill.directory)`,
+      { cause: error },
+    );
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** One segment file. */
@@ -228,8 +245,7 @@ class DirectorySpill implements Spill {
       await this.#file!.syncData();
     } catch (error) {
       await this.#undo(segment);
-      const text = error instanceof Error ? error.message : String(error);
-      for (const append of group) this.#refuse(append, this.#becomeFull(text));
+      for (const append of group) this.#refuse(append, this.#becomeFull(textOf(error)));
       return;
     }
     const seconds = (performance.now() - startedMs) / 1000;
@@ -318,21 +334,32 @@ class DirectorySpill implements Spill {
 
   // Replaying.
 
+  /** What the disk does not give now it may give later: nothing here ends the process. */
   async #replayAll(): Promise<void> {
     const { signal } = this.#closing;
-    try {
-      while (!signal.aborted) {
-        const segment = this.#segments[0];
-        if (segment === undefined || segment.end === this.#replayed && segment.writing && this.#writing !== undefined) {
-          await this.#changed(signal);
-        } else if (segment.end === this.#replayed) {
-          await this.#removeSegment(segment);
-        } else {
-          await this.#replaySegment(segment, signal);
-        }
+    let told: string | undefined;
+    while (!signal.aborted) {
+      try {
+        await this.#replayNext(signal);
+        told = undefined;
+      } catch (error) {
+        if (signal.aborted) return;
+        const text = `Cannot replay the spill in ${this.#options.directory}: ${textOf(error)}`;
+        if (text !== told) emit({ kind: "spill_stuck", error: text });
+        told = text;
+        await pause(this.#options.recheckMs, signal).catch(() => {});
       }
-    } catch (error) {
-      if (!signal.aborted) throw error;
+    }
+  }
+
+  async #replayNext(signal: AbortSignal): Promise<void> {
+    const segment = this.#segments[0];
+    if (segment === undefined || segment.end === this.#replayed && segment.writing && this.#writing !== undefined) {
+      await this.#changed(signal);
+    } else if (segment.end === this.#replayed) {
+      await this.#removeSegment(segment);
+    } else {
+      await this.#replaySegment(segment, signal);
     }
   }
 

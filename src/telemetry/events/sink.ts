@@ -59,6 +59,8 @@ export type SinkEvent =
   | { readonly kind: "spill_appended"; readonly operation: string; readonly bytes: number; readonly seconds: number }
   /** Bytes on disk that are not replayed yet, and the bound. */
   | { readonly kind: "spill_backlog"; readonly bytes: number; readonly maxBytes: number }
+  /** The replay cannot go on, for the disk's sake: it is tried again. */
+  | { readonly kind: "spill_stuck"; readonly error: string }
   | { readonly kind: "spill_full"; readonly bytes: number; readonly error: string }
   | { readonly kind: "spill_has_room"; readonly bytes: number }
   | { readonly kind: "spill_replayed"; readonly operation: string; readonly bytes: number }
@@ -250,6 +252,7 @@ export const sinkLogs: LogTable<SinkEvent> = {
   attempt_streamed: () => ["debug", "trace outgrew the hold"],
   attempt_deleted: () => ["debug", "rows of a refused attempt removed"],
   surplus_deleted: () => ["debug", "surplus of older attempts removed"],
+  spill_stuck: () => ["error", "spill cannot be replayed"],
   spill_full: () => ["error", "spill is full: claiming stops"],
   spill_has_room: () => ["info", "spill has room again"],
   spill_skipped: () => ["info", "spill attempts left out"],

@@ -422,6 +422,35 @@ Deno.test("deletes and surplus are replayed", async () => {
   assert.deepEqual(stored(place.storage), ["3e8 7", "3e8 7"]);
 });
 
+Deno.test("a disk that cannot be read for a while delays the replay, and says so once", async () => {
+  await using place = await Place.make();
+  await using spill = await place.open();
+  await append(spill, insert(0));
+  const read = Deno.FsFile.prototype.read;
+  let failures = 3;
+  Deno.FsFile.prototype.read = function (bytes) {
+    if (failures-- > 0) return Promise.reject(new Error("Input/output error (os error 5)"));
+    return read.call(this, bytes);
+  };
+  try {
+    spill.start();
+    await spill.drained(SIGNAL);
+  } finally {
+    Deno.FsFile.prototype.read = read;
+  }
+  assert.equal(stored(place.storage).length, 3);
+  assert.equal(place.kinds().filter((kind) => kind === "spill_stuck").length, 1);
+});
+
+Deno.test("a directory that cannot be made is refused with its name and the key that chooses it", async () => {
+  await using place = await Place.make();
+  await Deno.writeTextFile(`${place.directory}/file`, "");
+  await assert.rejects(
+    openSpill({ ...OPTIONS, directory: `${place.directory}/file` }, place.storage),
+    (error) => error instanceof SpillFormatError && /\/file: .*sink\.spill\.directory/.test(error.message),
+  );
+});
+
 Deno.test("a directory belongs to one process", async () => {
   await using place = await Place.make();
   await using _spill = await place.open();
