@@ -164,14 +164,16 @@ export class Repair {
     const highest = (await ledger.bounds())?.highest ?? -1;
     const taskClass = request.class === "process" ? this.#intake.processClass : this.#intake.reprocessClass;
     let blocks = 0;
-    for (const numbers of batches(request.blocks)) {
+    for (const run of runs(request.blocks, highest)) {
       while (!signal.aborted && waitingTasks(await queue.stats()) >= repair.maxQueuedTasks) {
         await pause(REQUESTS_MS, signal);
       }
-      for (const number of numbers) {
-        if (signal.aborted || number > highest) break;
-        const headers = await this.#intake.headers([number], signal);
-        blocks += (await this.#intake.accept(headers, taskClass, signal, processors)).length;
+      // One that no node has now, or about which they do not agree, is left out.
+      for (let rest = run; rest.length > 0 && !signal.aborted;) {
+        const headers = await this.#intake.headers(rest, signal);
+        const accepted = await this.#intake.accept(headers, taskClass, signal, processors);
+        blocks += accepted.length;
+        rest = rest.slice(accepted.length + 1);
       }
     }
     return { blocks, refused: blocks === 0 ? `block ${highest} is the highest so far` : "" };
@@ -213,9 +215,10 @@ export class Repair {
       // It may have finished since it was read.
       const rows = await ledger.between(block.blockNumber, block.blockNumber);
       if (!rows.some((row) => row.blockHash === block.blockHash && row.state === "accepted")) continue;
-      await this.#intake.enqueue(block, this.#intake.reprocessClass, signal);
+      const receipts = await this.#intake.enqueue(block, this.#intake.reprocessClass, signal);
       this.#watched.set(block.blockHash, { ...watched, sinceMs: this.#now(), patienceMs: 2 * patienceMs });
-      blocks++;
+      // What waits or is in work is left alone.
+      if (Object.values(receipts).some(({ enqueued }) => enqueued > 0)) blocks++;
     }
     if (blocks > 0) emit({ kind: "gap_repaired", network: name, blocks, reason: "stale" });
     return blocks;
@@ -266,12 +269,21 @@ export class Repair {
   }
 }
 
-/** The numbers of a request, a few at a time. */
-function* batches(blocks: ProcessRequest["blocks"]): Generator<readonly number[]> {
+/** The numbers of a request up to the highest, in runs of consecutive ones. */
+function* runs(blocks: ProcessRequest["blocks"], highest: number): Generator<readonly number[]> {
   if ("from" in blocks) {
-    for (let first = blocks.from; first <= blocks.to; first += REQUEST_BLOCKS) {
-      const count = Math.min(REQUEST_BLOCKS, blocks.to - first + 1);
-      yield Array.from({ length: count }, (_, offset) => first + offset);
+    for (let first = blocks.from, to = Math.min(blocks.to, highest); first <= to; first += REQUEST_BLOCKS) {
+      yield Array.from({ length: Math.min(REQUEST_BLOCKS, to - first + 1) }, (_, offset) => first + offset);
     }
-  } else for (let at = 0; at < blocks.length; at += REQUEST_BLOCKS) yield blocks.slice(at, at + REQUEST_BLOCKS);
+    return;
+  }
+  let run: number[] = [];
+  for (const number of [...new Set(blocks)].filter((each) => each <= highest).sort((a, b) => a - b)) {
+    if (run.length === REQUEST_BLOCKS || run.length > 0 && number !== run.at(-1)! + 1) {
+      yield run;
+      run = [];
+    }
+    run.push(number);
+  }
+  if (run.length > 0) yield run;
 }

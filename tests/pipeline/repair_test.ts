@@ -82,23 +82,51 @@ Deno.test("scan() repairs what one processor lacks for that processor alone", as
   assert.deepEqual((await world.work()).map((task) => [task.kind, task.blockNumber]), [["simple", 4]]);
 });
 
-Deno.test("scan() enqueues a block again that stands still, not one that moves, and is less eager each time", async () => {
-  const { world, leader, clock, repair } = await repaired();
+Deno.test("scan() enqueues a block again that stands still, is less eager each time, and leaves tasks alone that wait", async () => {
+  const { world, leader } = await repaired();
   await using _world = world;
   world.chain.mine(2);
   await world.follow(leader);
-  const waiting = { outcome: "release", delayMs: 100 * HOUR_MS } as const;
-  await world.work(() => waiting);
-  assert.equal(await repair.scan(SIGNAL), 0, "seen for the first time");
-  clock.now += 599_000;
-  assert.equal(await repair.scan(SIGNAL), 0);
+  await using again = new World(world.chain, { startBlock: 1 });
+  await again.ledger.write(await world.live());
+  const clock = { now: 0 };
+  const repair = new Repair(again.network, "forwards", await again.office("forwards"), () => clock.now);
+  let offers = 0;
+  const { enqueue } = again.queue;
+  again.queue.enqueue = (...plan) => {
+    offers++;
+    return enqueue.apply(again.queue, plan);
+  };
+  const scans: [number, number][] = [];
+  for (const passedMs of [0, 599_000, 1_000, 600_000, 600_000, 1_200_000, 1_200_000]) {
+    clock.now += passedMs;
+    offers = 0;
+    scans.push([await repair.scan(SIGNAL), offers]);
+  }
+  assert.deepEqual(scans, [[0, 0], [0, 0], [2, 2], [0, 0], [0, 2], [0, 0], [0, 2]]);
+  assert.equal((await again.queue.stats()).classes.reprocess_forwards.waiting, 2);
+  assert.deepEqual(again.seen("gap_repaired").map((event) => [event.reason, event.blocks]), [["stale", 2]]);
+});
+
+Deno.test("scan() counts from the last transaction that was stored, not from the acceptance", async () => {
+  const { world, leader, clock, repair } = await repaired();
+  await using _world = world;
+  world.chain.mine(1);
+  await world.follow(leader);
+  const lost = await world.queue.fetch(10);
+  await lost[0]!.settle({ outcome: "orphaned" });
+  const { number: blockNumber, hash: blockHash } = world.chain.block(21);
+  let transactions = 0;
+  world.ledger.records = () =>
+    Promise.resolve([{ blockNumber, blockHash, transactions, structlogRows: 0, aggregateRows: 0, violated: 0 }]);
+  for (; transactions < 5; transactions++) {
+    assert.equal(await repair.scan(SIGNAL), 0);
+    clock.now += 599_000;
+  }
+  transactions--;
+  assert.equal(await repair.scan(SIGNAL), 0, "599 s after the last one");
   clock.now += 1_000;
-  assert.equal(await repair.scan(SIGNAL), 2);
-  clock.now += 600_000;
-  assert.equal(await repair.scan(SIGNAL), 0, "twice as patient");
-  clock.now += 600_000;
-  assert.equal(await repair.scan(SIGNAL), 2);
-  assert.deepEqual(world.seen("gap_repaired").map((event) => event.reason), ["stale", "stale"]);
+  assert.equal(await repair.scan(SIGNAL), 1);
 });
 
 Deno.test("scan() leaves a block alone that is finished while it is looked at", async () => {
@@ -232,6 +260,27 @@ Deno.test("answer() processes a long range as the queue has room, and blocks bel
   const tasks = await world.work();
   assert.deepEqual(tasks.map((task) => task.blockNumber), numbers(2, 17), "what is complete is not done again");
   assert.equal((await world.live()).length, 19);
+});
+
+Deno.test("answer() leaves out what no node has now, does the others once each, and asks nothing about what is not reached", async () => {
+  const { world, repair } = await repaired();
+  await using _world = world;
+  world.chain.unknown.add(6);
+  const ask = { processors: [STRUCTLOG], class: "reprocess" } as const;
+  await world.queue.request(processRequest("list", { ...ask, blocks: [7, 2, 5, 6, 5, 19, 21, 90_000] }));
+  await world.queue.request(processRequest("range", { ...ask, blocks: { from: 12, to: 90_000 } }));
+  const { stats } = world.queue;
+  let looks = 0;
+  world.queue.stats = () => {
+    looks++;
+    return stats.call(world.queue);
+  };
+  assert.equal(await repair.answer(SIGNAL), 2);
+  assert.equal(looks, 3 + 1, "runs of blocks");
+  world.queue.stats = stats;
+  assert.deepEqual(world.seen("request_answered").map(({ blocks }) => blocks), [4, 9]);
+  const done = (await world.work()).map((task) => task.blockNumber).sort((a, b) => a - b);
+  assert.deepEqual(done, [2, 5, 7, ...numbers(12, 20)], "19 was in the queue");
 });
 
 Deno.test("answer() refuses what is not reached, what it does not process, and what it cannot read, and goes on", async () => {
