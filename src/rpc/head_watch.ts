@@ -56,6 +56,8 @@ export interface HeadWatchContext {
   /** `isNewest`: as the node says; otherwise it was asked for the block by its number. */
   readonly seen: (node: PoolNode, head: HeadFacts, isNewest: boolean) => void;
   readonly pendingSeen: (hash: Hash) => void;
+  /** The socket is open again. */
+  readonly reconnected: (node: PoolNode) => void;
   /** A poll went well or failed. */
   readonly polled: (node: PoolNode, ok: boolean, failure: Failure | undefined) => void;
 }
@@ -104,10 +106,15 @@ async function keepSocket(node: PoolNode, context: HeadWatchContext, signal: Abo
   const url = node.options.ws;
   if (url === undefined) return;
   let waitMs = RECONNECT_MS;
+  let isFirst = true;
+  const connected = () => {
+    if (!isFirst) context.reconnected(node);
+    isFirst = false;
+  };
   while (true) {
     while (!node.probed || node.drained) await pause(clock, RECONNECT_MS, signal);
     const openedMs = clock.now();
-    const reason = await new Connection(url, node, context, signal).run();
+    const reason = await new Connection(url, node, context, connected, signal).run();
     const wasOpen = node.webSocket === "open";
     node.webSocket = "connecting";
     signal.throwIfAborted();
@@ -122,6 +129,7 @@ async function keepSocket(node: PoolNode, context: HeadWatchContext, signal: Abo
 class Connection {
   readonly #node: PoolNode;
   readonly #context: HeadWatchContext;
+  readonly #connected: () => void;
   readonly #signal: AbortSignal;
   readonly #socket: Socket;
   readonly #lost = Promise.withResolvers<string>();
@@ -132,9 +140,16 @@ class Connection {
   #pendingId: unknown;
   #headMs: number;
 
-  constructor(url: string, node: PoolNode, context: HeadWatchContext, signal: AbortSignal) {
+  constructor(
+    url: string,
+    node: PoolNode,
+    context: HeadWatchContext,
+    connected: () => void,
+    signal: AbortSignal,
+  ) {
     this.#node = node;
     this.#context = context;
+    this.#connected = connected;
     this.#signal = signal;
     this.#headMs = context.clock.now();
     this.#socket = context.openSocket(url, node.options.headers);
@@ -173,6 +188,7 @@ class Connection {
     if (pending()) this.#pendingId = await this.#ask("eth_subscribe", ["newPendingTransactions"]);
     this.#node.webSocket = "open";
     emit({ kind: "rpc_ws", network, node: this.#node.name, connected: true, reason: "" });
+    this.#connected();
     this.#beat();
     await this.#catchUp();
   }

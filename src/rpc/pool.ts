@@ -146,6 +146,7 @@ class Pool implements NodePool {
         pending: () => options.rpc.pending.enabled,
         seen,
         pendingSeen: (hash) => this.#pendingHash(hash),
+        reconnected: (again) => this.#upkeep.reconnected(again),
         polled: (polled, ok, failure) => this.#polled(polled, ok, failure),
       }, signal)
     ));

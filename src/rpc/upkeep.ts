@@ -139,7 +139,10 @@ export class Upkeep {
     if (transition.to === "closed" && transition.reason !== "reset") {
       for (const callClass of place === "connection" ? CALL_CLASSES : [place]) node.classes[callClass].halve();
     }
-    if (transition.to === "closed" && place === "connection") this.#bringForward(node);
+    if (transition.to === "closed" && place === "connection") {
+      this.#bringForward(node);
+      this.reconnected(node);
+    }
     // What follows may ask the breaker, which is in the middle of its move.
     if (transition.to === "open") queueMicrotask(() => this.#armProbe(node, place));
     queueMicrotask(() => {
@@ -147,6 +150,11 @@ export class Upkeep {
       this.#capResets(clock.now());
       this.#context.changed();
     });
+  }
+
+  /** A node that was away may have come back as another one. */
+  reconnected(node: PoolNode): void {
+    if (node.probed && !this.#context.signal.aborted) this.#run(this.#lookAgain(node));
   }
 
   /** A node showed that it cannot be used as configured: it is introduced anew. */
@@ -180,16 +188,23 @@ export class Upkeep {
     await this.#admit(node);
     while (true) {
       await pause(clock, options.rpc.probe.interval, signal);
-      if (!node.probed || node.drained) continue;
-      await this.#readVersion(node).catch((error) => {
-        if (!(error instanceof RpcFailure)) throw error;
-      });
+      if (node.probed && !node.drained) await this.#lookAgain(node);
+    }
+  }
+
+  /** Whether a node in use is still of the chain, and which client it is now. */
+  async #lookAgain(node: PoolNode): Promise<void> {
+    try {
+      await this.#checkChain(node);
+      await this.#readVersion(node);
+    } catch (error) {
+      if (error instanceof WrongChain) this.#excludeWrongChain(node, error.message);
+      else if (!(error instanceof RpcFailure)) throw error;
     }
   }
 
   /** Asks who a node is until it answers. */
   async #admit(node: PoolNode): Promise<void> {
-    const { clock, signal } = this.#context;
     this.#admitting.add(node);
     let steps = this.#introduction(node);
     let waitMs = RETRY_MS;
@@ -211,11 +226,7 @@ export class Upkeep {
         this.#context.changed();
         if (node.probed || node.wrongChain !== undefined) return;
         if (steps.length < before) waitMs = RETRY_MS;
-        const untilMs = clock.now() + waitMs;
-        // While calls wait that no other node can take, its answer is worth more than its peace.
-        do await pause(clock, Math.min(LIVENESS_MS, untilMs - clock.now()), signal); while (
-          clock.now() < untilMs && this.#outages.size === 0 && !this.#context.grants.starving
-        );
+        await this.#rest(waitMs);
         waitMs = Math.min(RETRY_MAX_MS, waitMs * 2);
       }
     } finally {
@@ -223,16 +234,24 @@ export class Upkeep {
     }
   }
 
+  /** Waits; but while calls wait that no other node can take, an answer is worth more than a node's peace. */
+  async #rest(ms: number): Promise<void> {
+    const { clock, grants, signal } = this.#context;
+    const untilMs = clock.now() + ms;
+    while (clock.now() < untilMs) {
+      await pause(clock, Math.min(LIVENESS_MS, untilMs - clock.now()), signal);
+      if (this.#outages.size > 0 || grants.starving) return;
+    }
+  }
+
   /** What a node is asked before it is used. */
   #introduction(node: PoolNode): readonly (() => Promise<void>)[] {
-    const { options, seen } = this.#context;
+    const { seen } = this.#context;
     return [
       async () => {
         const { caFile } = node.options;
         if (caFile !== undefined) node.caCerts = [await Deno.readTextFile(caFile)];
-        const chainId = readQuantity(await this.#ask(node, "eth_chainId", []));
-        if (chainId === options.chainId) return;
-        throw new WrongChain(`chain id is ${chainId ?? "unreadable"} instead of ${options.chainId}`);
+        await this.#checkChain(node);
       },
       () => this.#readVersion(node),
       async () => {
@@ -245,6 +264,12 @@ export class Upkeep {
       },
       () => this.#compareOnce(node),
     ];
+  }
+
+  async #checkChain(node: PoolNode): Promise<void> {
+    const wanted = this.#context.options.chainId;
+    const chainId = readQuantity(await this.#ask(node, "eth_chainId", []));
+    if (chainId !== wanted) throw new WrongChain(`chain id is ${chainId ?? "unreadable"} instead of ${wanted}`);
   }
 
   #ask(node: PoolNode, method: string, params: readonly unknown[]): Promise<unknown> {
@@ -454,9 +479,10 @@ export class Upkeep {
         breaker.probeCancelled(clock.now() + (failure.retryAfterMs ?? options.rpc.breaker.reset));
         return;
       }
-      if (failure?.action === "missing" && place === "trace") node.sample = undefined;
-      const healthy = failure === undefined || failure.action === "missing" || failure.action === "answer";
-      if (!healthy) {
+      const lacks = failure?.action === "missing" || failure?.action === "depth";
+      // The transaction is too old for it by now, or was on a branch that lost.
+      if (lacks && place === "trace") node.sample = undefined;
+      if (failure !== undefined && !lacks && failure.action !== "answer") {
         grants.emitFailure(failure);
         return breaker.probeFailed(clock.now(), failure.reason);
       }

@@ -1,44 +1,13 @@
 /** Sockets die silently, lose subscriptions and talk nonsense; heads go on. */
 import assert from "node:assert/strict";
-import type { Socket } from "../../src/rpc/head_watch.ts";
 import { openNodePool } from "../../src/rpc/pool.ts";
 import type { Head } from "../../src/rpc/port.ts";
+import { FakeSocket } from "./fake_socket.ts";
 import { hashOf, headerOf, startFlakyNode } from "./flaky_node.ts";
 import { poolOptions } from "./options.ts";
 import { Recorder } from "./recorder.ts";
 import { simulate, type Simulation } from "./simulated.ts";
 import { settled } from "./virtual_clock.ts";
-
-/** A socket whose other end is the test. */
-class FakeSocket implements Socket {
-  onopen: Socket["onopen"] = null;
-  onmessage: Socket["onmessage"] = null;
-  onerror: Socket["onerror"] = null;
-  onclose: Socket["onclose"] = null;
-  closed = false;
-  /** Answers requests; a silent peer does not. */
-  answers = true;
-  readonly sent: string[] = [];
-
-  send(text: string): void {
-    const { id, method } = JSON.parse(text);
-    this.sent.push(method);
-    if (!this.answers) return;
-    queueMicrotask(() => this.say({ jsonrpc: "2.0", id, result: method === "eth_subscribe" ? "0xsub" : "0x539" }));
-  }
-
-  close(): void {
-    this.closed = true;
-  }
-
-  say(message: unknown): void {
-    this.onmessage?.({ data: typeof message === "string" ? message : JSON.stringify(message) });
-  }
-
-  announce(header: unknown, subscription = "0xsub"): void {
-    this.say({ jsonrpc: "2.0", method: "eth_subscription", params: { subscription, result: header } });
-  }
-}
 
 interface Watched extends AsyncDisposable {
   readonly simulation: Simulation;

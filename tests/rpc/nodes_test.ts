@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { Head, RequestAsk } from "../../src/rpc/port.ts";
 import { headerOf } from "./flaky_node.ts";
 import { Recorder } from "./recorder.ts";
+import { FakeSocket } from "./fake_socket.ts";
 import { simulate, type Simulation } from "./simulated.ts";
 
 function read(deadlineMs: number, more: Partial<RequestAsk<unknown>> = {}): RequestAsk<unknown> {
@@ -37,6 +38,61 @@ Deno.test("a client that is replaced by another one is noticed within ten minute
   await clock.advance(601_000);
   const [node] = pool.nodes();
   assert.deepEqual([node!.clientVersion, node!.family], ["Nethermind/v1.38.0", "nethermind"]);
+});
+
+for (const way of ["its connection", "its socket"] as const) {
+  Deno.test(`a node that comes back as another one is known by that at once: ${way}`, async () => {
+    const sockets: FakeSocket[] = [];
+    await using simulation = await simulate({ a: { ws: "ws://a.test/" } }, { blockTime: "12s" }, 1, () => {
+      const socket = new FakeSocket();
+      sockets.push(socket);
+      return socket;
+    });
+    const { pool, nodes, clock } = simulation;
+    await clock.advance(600);
+    sockets[0]!.onopen!();
+    await clock.advance(1_000);
+    nodes.a!.chain.clientVersion = "Nethermind/v1.38.0";
+    const comeBack = async () => {
+      if (way === "its socket") {
+        sockets.at(-1)!.onclose!({ code: 0 });
+        const before = sockets.length;
+        while (sockets.length === before) await clock.advance(100);
+        sockets.at(-1)!.onopen!();
+      } else {
+        nodes.a!.react = () => ({ fault: "refused" });
+        while (pool.nodes()[0]!.connectionBreaker === "closed") {
+          pool.request("eth_getCode", [], read(clock.now() + 1_000)).catch(() => {});
+          await clock.advance(1_000);
+        }
+        nodes.a!.react = () => ({});
+      }
+      await clock.advance(3_000);
+    };
+    await comeBack();
+    assert.equal(pool.nodes()[0]!.family, "nethermind");
+    Object.assign(nodes.a!.chain, { chainId: 5 });
+    await comeBack();
+    assert.equal(pool.nodes()[0]!.condition, "wrong_chain");
+  });
+}
+
+Deno.test("a node whose small transaction has become too old to be traced is not kept away for that", async () => {
+  await using simulation = await simulate({ a: {} });
+  const { pool, nodes, clock } = simulation;
+  const transactionHash = `0x${"3".repeat(64)}`;
+  const lease = await pool.lease({
+    need: { class: "trace", method: "debug_traceTransaction", units: 500, transactionHash },
+    priority: "process",
+    deadlineMs: clock.now() + 60_000,
+  });
+  lease.report({ kind: "ok", bytes: 50_000, units: 500, firstByteMs: 1, totalMs: 2 });
+  pool.breaker("a", "trace").open("test");
+  nodes.a!.react = ({ method }) =>
+    method === "debug_traceTransaction" ? { error: { code: -32000, message: "missing trie node abc" } } : {};
+  await clock.advance(13_000);
+  assert.equal(nodes.a!.received.get("debug_traceTransaction"), 1);
+  assert.equal(pool.breaker("a", "trace").state, "closed");
 });
 
 Deno.test("a head far above all others is believed when a second node says so", async () => {
