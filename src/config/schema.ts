@@ -348,7 +348,7 @@ export const configSchema = z.strictObject({
       size().prefault("16MiB"),
       "Encoded rows of one trace that wait for its verdict; a longer trace streams.",
     ),
-    inFlight: key(count().default(2), "Inserts at once per worker."),
+    inFlight: key(count().default(2), "Inserts of rows at once per worker; as many of records."),
     memoryBytes: key(size().prefault("256MiB"), "Rows accepted and not durable, in memory, per process."),
     settleOn: key(
       z.enum(["durable", "spilled"]).default("durable"),
@@ -382,7 +382,7 @@ export const configSchema = z.strictObject({
     ),
     settings: key(
       z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
-      "Settings of every request.",
+      "Settings of every request, besides async_insert, optimize_on_insert, input_format_skip_unknown_fields (0) and output_format_json_quote_64bit_integers (1).",
     ),
     timeout: key(duration().prefault("60s"), "Of one request."),
   }, "The store."),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { executionTransactionTraceTable } from "../../src/stages/encode/execution_transaction_trace.ts";
 import { structlogTable } from "../../src/stages/encode/structlog.ts";
+import { StorageRejectedError } from "../../src/stages/sink/errors.ts";
 import { openSink } from "../../src/stages/sink/sink.ts";
 import { attemptStart, CLOSE, OPTIONS, proof, structlogs, trace, VIOLATED } from "../stages/sink/attempts.ts";
 import { OPERATIONS } from "../stages/encode/columns.ts";
@@ -62,6 +63,25 @@ Deno.test("an answer that is cut off after the commit leaves exactly the rows", 
   }
   assert.equal(proxy.cuts, 2);
   await assertExact(engine.address, acknowledged);
+});
+
+Deno.test("on the engine: rows that the server refuses are dead with its words, and the next ones are stored", async () => {
+  await using engine = await openEngineStorage();
+  const { transactionHash } = attemptStart(0);
+  await engine.storage.execute(
+    `ALTER TABLE ${structlogTable.name} ADD CONSTRAINT other CHECK transaction_hash != {hash:String}`,
+    { hash: transactionHash },
+  );
+  const sink = openSink(OPTIONS, engine.storage);
+  await assert.rejects((await trace(sink, 0)).durable, (error) => {
+    assert.ok(error instanceof StorageRejectedError, String(error));
+    assert.equal(error.serverCode, 469);
+    assert.match(error.message, /VIOLATED_CONSTRAINT.*`other`/);
+    return true;
+  });
+  assert.equal((await (await trace(sink, 1)).durable).published, true);
+  const records = await engine.visible(executionTransactionTraceTable.name);
+  assert.deepEqual(records.map((row) => row.transaction_hash), [attemptStart(1).transactionHash]);
 });
 
 Deno.test("on the engine: a violated trace longer than the hold leaves no row, a shorter re-trace no surplus", async () => {
