@@ -176,7 +176,7 @@ export class Repair {
         rest = rest.slice(accepted.length + 1);
       }
     }
-    return { blocks, refused: blocks === 0 ? `block ${highest} is the highest so far` : "" };
+    return { blocks, refused: blocks > 0 ? "" : refusal(highest) };
   }
 
   /** Numbers between the lowest and the highest that a processor has no block of. */
@@ -267,6 +267,12 @@ export class Repair {
         .filter(([, names]) => names.length > 0),
     );
   }
+}
+
+/** Why nothing of a request was accepted. */
+function refusal(highest: number): string {
+  if (highest < 0) return "no block is stored so far";
+  return `block ${highest} is the highest so far, and of those below no node has one now, or the nodes do not agree`;
 }
 
 /** The numbers of a request up to the highest, in runs of consecutive ones. */

@@ -295,7 +295,7 @@ Deno.test("answer() refuses what is not reached, what it does not process, and w
   await ask("good", [3], STRUCTLOG);
   assert.equal(await repair.answer(SIGNAL), 4);
   assert.deepEqual(world.seen("request_answered").map(({ key, refused }) => [key, refused]), [
-    ["ahead", "block 20 is the highest so far"],
+    ["ahead", "block 20 is the highest so far, and of those below no node has one now, or the nodes do not agree"],
     ["unknown", "it names no processor of testnet: transaction_colour"],
     ["damaged", "Cannot read a request to the leader: it is not JSON"],
     ["good", ""],
