@@ -214,7 +214,7 @@ const network = z.strictObject({
     z.strictObject({
       query: key(
         z.string().default(
-          "SELECT max(execution_payload_block_number) AS block FROM canonical_beacon_block FINAL WHERE meta_network_name = {network:String}",
+          "SELECT max(execution_payload_block_number) AS block FROM canonical_beacon_block WHERE meta_network_name = {network:String}",
         ),
         "SELECT with one column `block`: the highest block that may be processed.",
       ),

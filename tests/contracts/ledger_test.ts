@@ -1,7 +1,10 @@
-/** The ledger's contract on both adapters. */
+/** The ledger's contract on both adapters, and the limiter's question beside it. */
+import assert from "node:assert/strict";
+import { configSchema } from "../../src/config/schema.ts";
 import { openLedger } from "../../src/pipeline/ledger_store.ts";
 import type { BlockRecords } from "../../src/stages/gate/ledger.ts";
 import { MemoryLedger } from "../../src/stages/gate/ledger_memory.ts";
+import { highestAllowed } from "../../src/stages/gate/limiter_query.ts";
 import { openSink } from "../../src/stages/sink/sink.ts";
 import { type EmptyLedger, ledgerContract, NETWORK } from "./ledger_contract.ts";
 import { openEngineStorage } from "./storage_backends.ts";
@@ -64,3 +67,25 @@ async function openClickHouseLedger(): Promise<EmptyLedger> {
 
 ledgerContract("memory ledger", openMemoryLedger);
 ledgerContract("ClickHouse ledger", openClickHouseLedger);
+
+Deno.test("the limiter's own query finds the newest execution block of the network, and none in an empty table", async () => {
+  await using engine = await openEngineStorage();
+  const { storage } = engine;
+  const { networks: [network] } = configSchema.parse({
+    networks: [{ name: NETWORK, chainId: 1, nodes: [{ name: "a", url: "http://127.0.0.1:1" }], limiter: {} }],
+  });
+  const ask = async () => highestAllowed(await storage.query(network!.limiter!.query, { network: NETWORK }));
+  await storage.execute(
+    `CREATE TABLE canonical_beacon_block (updated_date_time DateTime, slot UInt32, block_root FixedString(66),
+       execution_payload_block_number Nullable(UInt32), meta_network_name LowCardinality(String))
+     ENGINE = ReplacingMergeTree(updated_date_time) ORDER BY (meta_network_name, slot, block_root)`,
+    {},
+  );
+  assert.equal(await ask(), undefined);
+  await storage.execute(
+    `INSERT INTO canonical_beacon_block SELECT now(), number, toString(number), if(number = 7, NULL, 100 + number),
+       if(number < 9, '${NETWORK}', 'other') FROM numbers(20)`,
+    {},
+  );
+  assert.equal(await ask(), 108);
+});
