@@ -29,7 +29,7 @@ Deno.test("soak: without reconciliation, a loss of power loses tasks and is noti
 });
 
 Deno.test("soak: settlements of stale owners that are taken are noticed", async () => {
-  const report = await chaos({ ...SHORT, sabotage: "stale_settlement" });
+  const report = await chaos({ ...SHORT, acts: 80, sabotage: "stale_settlement" });
   await print(report);
   assert.ok(report.wrong.staleTaken > 0);
 });

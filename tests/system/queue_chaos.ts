@@ -8,7 +8,14 @@ import project from "../../deno.json" with { type: "json" };
 import { speaker } from "../embedded/test_database.ts";
 import { freshDatabase } from "../embedded/shared_engine.ts";
 import { RedisServer } from "../stages/queue/with_redis.ts";
-import { type ChaosSetup, INDICES, type JournalLine, NETWORK, transactionsOf } from "./queue_chaos_world.ts";
+import {
+  type ChaosSetup,
+  INDICES,
+  type JournalLine,
+  NETWORK,
+  QUEUE_OPTIONS,
+  transactionsOf,
+} from "./queue_chaos_world.ts";
 
 /** What is broken on purpose, so that it is seen whether the suite would notice. */
 export type Sabotage = "counter" | "no_reconciliation" | "stale_settlement";
@@ -49,7 +56,8 @@ export interface ChaosReport {
   };
 }
 
-const LEASE_PASSED_MS = 3_000;
+/** How long a process is stopped, in leases: its successor may be at work on its tasks, or done with them. */
+const STOPPED_LEASES = { from: 1, to: 1.5 } as const;
 const QUIET_POLL_MS = 250;
 const STOP_MS = 1_000;
 /** What a loss of power takes with it. */
@@ -304,7 +312,8 @@ class World {
   async #stop(at: number): Promise<void> {
     const process = this.#processes[at]!;
     process.kill("SIGSTOP");
-    await wait(LEASE_PASSED_MS);
+    const { from, to } = STOPPED_LEASES;
+    await wait(QUEUE_OPTIONS.leaseMs * (from + (to - from) * this.#next()));
     process.kill("SIGCONT");
   }
 

@@ -171,7 +171,7 @@ async function perform(lease: Lease): Promise<void> {
   const dice = Math.random();
   const { first, last } = task;
   await insertHalf(lease, first, last, 0);
-  await busy(lease, dice < 0.06 ? 1.5 * QUEUE_OPTIONS.leaseMs : 20 + 200 * Math.random());
+  await busy(lease, dice < 0.15 ? 1.5 * QUEUE_OPTIONS.leaseMs : 20 + 200 * Math.random());
   if (lease.signal.aborted) return write({ kind: "lost", task: taskId(task), token });
   const sentMs = now();
   const ends = async (settlement: Parameters<Lease["settle"]>[0]) => {
