@@ -30,6 +30,7 @@ import type { EvidenceStore } from "./evidence.ts";
 import type { Prediction } from "./plan.ts";
 import { PRIORITIES } from "./priorities.ts";
 import { RemoteError } from "./remote_error.ts";
+import { checkBranch } from "./same_branch.ts";
 import { RELEASE_MS, settlementOf, type TaskEnd } from "./settlement.ts";
 import {
   type Evidence,
@@ -57,7 +58,7 @@ export interface OtherLane {
 export interface WorkNetwork {
   readonly name: string;
   readonly chainId: number;
-  readonly pool: Pick<NodePool, "lease" | "nodes" | "capacity" | "isOutage">;
+  readonly pool: Pick<NodePool, "lease" | "request" | "nodes" | "capacity" | "isOutage">;
   readonly queue: WorkQueue;
   readonly blocks: BlockCache;
   readonly prediction: Prediction;
@@ -359,6 +360,7 @@ class Lane {
     const { network, process } = this;
     const { task } = lease;
     const gas = gasOf(traced, part.first, part.last);
+    const transactionHash = shape === "transaction" ? hashOf(traced, part.first) : undefined;
     const waiting = lease.waiting();
     const nodeLease = await network.pool.lease({
       need: {
@@ -366,6 +368,7 @@ class Lane {
         method: shape === "block" ? "debug_traceBlockByHash" : "debug_traceTransaction",
         units: network.prediction.structlogs(gas),
         stateAt: Math.max(0, task.blockNumber - 1),
+        ...(transactionHash === undefined ? {} : { transactionHash }),
         ...(task.failedNodes.length > 0 ? { avoid: task.failedNodes } : {}),
         ...(audited === undefined ? {} : { not: [audited.node] }),
       },
@@ -378,6 +381,10 @@ class Lane {
     tried.node = nodeLease.node.name;
     let job: TraceJob;
     try {
+      if (transactionHash !== undefined) {
+        const deadlineMs = performance.now() + READ_WITHIN_MS;
+        await checkBranch(network.pool, nodeLease, { ...task, transactionHash }, { priority, deadlineMs, signal });
+      }
       job = await this.#job(lease, traced, shape, part, nodeLease.node);
       if (audited !== undefined) job = auditOf(job, audited);
     } catch (error) {
@@ -431,7 +438,7 @@ class Lane {
           network: network.name,
           blockNumber: block.number,
           blockHash: block.hash,
-          transactionHash: String(transaction["hash"]).toLowerCase(),
+          transactionHash: hashOf(traced, index),
           transactionIndex: index,
           rowVersion: lease.token,
           firstDelivery: lease.firstDelivery,
@@ -552,6 +559,10 @@ function tellFailure(task: Task, error: PlainError, node: string): void {
     node,
     message: error.message,
   });
+}
+
+function hashOf({ block }: TracedBlock, index: number): string {
+  return String(block.transactionJson[index]!["hash"]).toLowerCase();
 }
 
 function definedNode(node: string | undefined): { readonly node?: string } {

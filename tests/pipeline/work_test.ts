@@ -5,12 +5,13 @@ import { EvidenceStore } from "../../src/pipeline/evidence.ts";
 import { Prediction } from "../../src/pipeline/plan.ts";
 import type { JobResults, RunningJob, TraceJob } from "../../src/pipeline/trace_job.ts";
 import { work, type WorkNetwork } from "../../src/pipeline/work.ts";
-import type { Capacity, Lease } from "../../src/rpc/port.ts";
+import type { Capacity, Lease, LeaseAsk, Need, RequestAsk } from "../../src/rpc/port.ts";
 import { MemoryNetwork, MemoryQueue } from "../../src/stages/queue/memory.ts";
 import { Chain } from "../../src/stages/source/chain.ts";
 import { subscribe } from "../../src/telemetry/emit.ts";
 import type { PipelineEvent } from "../../src/telemetry/events.ts";
 import { fixedRandom, OPTIONS } from "../contracts/work_queue_backends.ts";
+import { settled } from "../rpc/virtual_clock.ts";
 import { FakeClock } from "../stages/queue/fake_clock.ts";
 import { MadeUpChain, MadeUpPool } from "./made_up_chain.ts";
 
@@ -19,11 +20,24 @@ const NETWORK = "testnet";
 /** A node that can trace, and grants every lease. */
 class TracingPool extends MadeUpPool {
   readonly capacity = of({ class: "trace", available: true, free: 10 } as unknown as Capacity);
+  readonly needs: Need[] = [];
 
-  lease(): Promise<Lease> {
-    const node = { name: "a", clientVersion: "Geth/v1.17.10" } as Lease["node"];
-    const lease = { node, signal: new AbortController().signal, endByMs: Infinity, moved: false, report: () => {} };
+  /** @param moved The node took the block over, and has its transactions in another one. */
+  constructor(chain: MadeUpChain, readonly moved: boolean) {
+    super(chain);
+  }
+
+  lease({ need }: LeaseAsk): Promise<Lease> {
+    this.needs.push(need);
+    const node = { name: "first", clientVersion: "Geth/v1.17.10" } as Lease["node"];
+    const { moved } = this;
+    const lease = { node, signal: new AbortController().signal, endByMs: Infinity, moved, report: () => {} };
     return Promise.resolve({ ...lease, [Symbol.dispose]: () => {} });
+  }
+
+  override request<T>(method: string, params: readonly unknown[], ask: RequestAsk<T>): Promise<T> {
+    if (method !== "eth_getTransactionReceipt") return super.request(method, params, ask);
+    return Promise.resolve(ask.decode({ blockHash: `0x${"9".repeat(64)}` }));
   }
 
   isOutage(): Promise<boolean> {
@@ -71,11 +85,13 @@ class Bench implements AsyncDisposable {
   readonly drain = new AbortController();
   readonly abort = new AbortController();
   readonly #chain = new MadeUpChain(1, 3);
+  readonly pool: TracingPool;
   readonly #reading = subscribe((event) => void this.events.push(event));
   #changed = Promise.withResolvers<void>();
   ended: Promise<void> = Promise.resolve();
 
-  constructor() {
+  constructor(moved = false) {
+    this.pool = new TracingPool(this.#chain, moved);
     const clock = new FakeClock(1_700_000_000_000);
     this.queue = new MemoryQueue(
       new MemoryNetwork(NETWORK, OPTIONS, clock, 0),
@@ -98,7 +114,7 @@ class Bench implements AsyncDisposable {
       total: 3,
       ranges: [0, 1, 2].map((index) => ({ first: index, last: index })),
     }, office);
-    const pool = new TracingPool(this.#chain);
+    const { pool } = this;
     const network: WorkNetwork = {
       name: NETWORK,
       chainId: 1,
@@ -162,6 +178,27 @@ Deno.test("work() frees a lane when the sink has the rows, and settles when they
   await bench.ended;
   assert.equal(await bench.inFlight(), 0);
   assert.equal((await bench.queue.stats()).completions, 1, "the block is complete");
+});
+
+Deno.test("work() tells the pool which transaction it traces: a small one is the probe of its node", async () => {
+  await using bench = new Bench();
+  await bench.begin(1);
+  const first = await bench.job(1);
+  assert.equal(bench.pool.needs[0]!.transactionHash, first.job.transactions[0]!.start.transactionHash);
+  bench.drain.abort();
+  first.store();
+  await bench.ended;
+});
+
+Deno.test("work() traces nothing on a node that has the transaction in another block, no attempt used", async () => {
+  await using bench = new Bench(true);
+  await bench.begin(1);
+  const outcomes = () => bench.events.filter((event) => event.kind === "task_settled").map(({ outcome }) => outcome);
+  while (outcomes().length < 3) await settled();
+  bench.drain.abort();
+  await bench.ended;
+  assert.deepEqual(outcomes(), ["release", "release", "release"]);
+  assert.equal(bench.jobs.length, 0);
 });
 
 Deno.test("work() that is drained claims nothing more, and ends when what it has is durable", async () => {
