@@ -156,10 +156,10 @@ export class Leader {
       const last = rows.at(-1)!.blockNumber;
       const whole = rows.length < RECONCILE_PAGE ? rows : rows.filter((row) => row.blockNumber < last);
       const page = whole.length > 0 ? whole : rows;
-      for (const block of blocksOf(page)) {
-        enqueued += await this.#intake.again(block, signal);
+      await this.#intake.each(blocksOf(page), signal, async (block) => {
         blocks++;
-      }
+        enqueued += await this.#intake.again(block, signal);
+      });
       after = page.at(-1)!.blockNumber;
     }
     const seconds = (performance.now() - startedMs) / 1000;

@@ -3,6 +3,7 @@
  * with a head, from the backfill, from a gap or because an operator asked for it.
  */
 import { PipelineError } from "../errors.ts";
+import { RpcFailure } from "../rpc/failure.ts";
 import type { NodePool } from "../rpc/port.ts";
 import {
   advanced,
@@ -19,6 +20,7 @@ import type { BlockHeader, Chain, ReadAsk } from "../stages/source/chain.ts";
 import { type LeftBlock, outvoted } from "../stages/source/reorg.ts";
 import { emit } from "../telemetry/emit.ts";
 import { equalGasRanges, type Prediction, wholeBlock } from "./plan.ts";
+import { tellFailure } from "./tell_failure.ts";
 
 /** The processors of a network by the kind of task that runs them. */
 export type Processors = Readonly<Partial<Record<"trace" | "simple", readonly string[]>>>;
@@ -227,23 +229,32 @@ export class Intake {
   }
 
   /**
-   * Gives the queue back what it may have lost of an open block; what it still has, it skips. A block that no node knows
-   * any more waits: it has left the chain, as the walk back will find, or the nodes are behind.
+   * Gives the queue back what it may have lost of an open block; what it still has, it skips.
    *
    * @returns tasks that the queue had lost.
    */
   async again(block: LedgerBlock, signal: AbortSignal): Promise<number> {
-    let receipts: Awaited<ReturnType<Intake["enqueue"]>>;
-    try {
-      receipts = await this.enqueue(block, this.processClass, signal);
-    } catch (error) {
-      if (error instanceof MissingHeaderError) return 0;
-      throw error;
-    }
+    const receipts = await this.enqueue(block, this.processClass, signal);
     for (const kind of ["trace", "simple"] as const) {
       if (receipts[kind]?.state === "stuck") await this.#stuck(block, kind);
     }
     return Object.values(receipts).reduce((sum, { enqueued }) => sum + enqueued, 0);
+  }
+
+  /**
+   * Does something for one block after the other. One that no node knows any more, or that no node can read, is told and
+   * left for later: it left the chain, as the walk back will find, or the nodes are behind or broken.
+   */
+  async each<B>(blocks: Iterable<B>, signal: AbortSignal, work: (block: B) => Promise<void>): Promise<void> {
+    for (const block of blocks) {
+      if (signal.aborted) return;
+      try {
+        await work(block);
+      } catch (error) {
+        if (!(error instanceof MissingHeaderError || error instanceof RpcFailure)) throw error;
+        tellFailure(this.#network.name, this.#direction, error);
+      }
+    }
   }
 
   /** Has a finished block verified whose verification was lost; one that is planned, done or dead-lettered is skipped. */

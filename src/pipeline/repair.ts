@@ -94,6 +94,8 @@ export class Repair {
   readonly #intake: Intake;
   readonly #now: () => number;
   #watched = new Map<string, Watched>();
+  /** Where the next look for unverified blocks begins. */
+  #unverifiedFrom = 0;
 
   constructor(network: RepairNetwork, direction: Direction, office: Office, now: () => number) {
     this.#network = network;
@@ -120,14 +122,15 @@ export class Repair {
     const startedMs = performance.now();
     let blocks = 0;
     let enqueued = 0;
-    for (const { block, sinceMs } of await this.#watch()) {
-      if (signal.aborted) break;
-      if (this.#now() - sinceMs < this.#network.repair.reconcileMs) continue;
+    const still = (await this.#watch()).filter(({ sinceMs }) =>
+      this.#now() - sinceMs >= this.#network.repair.reconcileMs
+    );
+    await this.#intake.each(still, signal, async ({ block }) => {
+      blocks++;
       const [header] = await this.#intake.headers([block.blockNumber], signal);
       if (header === undefined || header.hash === block.blockHash) enqueued += await this.#intake.again(block, signal);
       else await this.#intake.accept([header], this.#intake.processClass, signal);
-      blocks++;
-    }
+    });
     const seconds = (performance.now() - startedMs) / 1000;
     emit({ kind: "reconciled", network: this.#network.name, mode: this.#direction, blocks, enqueued, seconds });
     return blocks;
@@ -193,13 +196,12 @@ export class Repair {
       }
     }
     let blocks = 0;
-    for (const number of [...lacking.keys()].sort((a, b) => a - b).slice(0, repair.batch)) {
-      if (signal.aborted) break;
-      const names = lacking.get(number)!;
+    const lowest = [...lacking].sort(([a], [b]) => a - b).slice(0, repair.batch);
+    await this.#intake.each(lowest, signal, async ([number, names]) => {
       const headers = await this.#intake.headers([number], signal);
       const wanted = this.#only((one) => names.has(one));
       blocks += (await this.#intake.accept(headers, this.#intake.reprocessClass, signal, wanted)).length;
-    }
+    });
     if (blocks > 0) emit({ kind: "gap_repaired", network: name, blocks, reason: "missing" });
     return blocks;
   }
@@ -208,18 +210,17 @@ export class Repair {
   async #stale(signal: AbortSignal): Promise<number> {
     const { ledger, name, repair } = this.#network;
     let blocks = 0;
-    for (const watched of await this.#watch()) {
-      const { block, sinceMs, patienceMs } = watched;
-      if (signal.aborted || blocks === repair.batch) break;
-      if (this.#now() - sinceMs < patienceMs) continue;
+    const stale = (await this.#watch()).filter(({ sinceMs, patienceMs }) => this.#now() - sinceMs >= patienceMs);
+    await this.#intake.each(stale.slice(0, repair.batch), signal, async (watched) => {
+      const { block, patienceMs } = watched;
       // It may have finished since it was read.
       const rows = await ledger.between(block.blockNumber, block.blockNumber);
-      if (!rows.some((row) => row.blockHash === block.blockHash && row.state === "accepted")) continue;
+      if (!rows.some((row) => row.blockHash === block.blockHash && row.state === "accepted")) return;
       const receipts = await this.#intake.enqueue(block, this.#intake.reprocessClass, signal);
       this.#watched.set(block.blockHash, { ...watched, sinceMs: this.#now(), patienceMs: 2 * patienceMs });
       // What waits or is in work is left alone.
       if (Object.values(receipts).some(({ enqueued }) => enqueued > 0)) blocks++;
-    }
+    });
     if (blocks > 0) emit({ kind: "gap_repaired", network: name, blocks, reason: "stale" });
     return blocks;
   }
@@ -231,7 +232,10 @@ export class Repair {
     if (verifyDelayMs === undefined || bounds === undefined) return 0;
     const beforeMs = this.#now() - verifyDelayMs - repair.staleMs;
     let blocks = 0;
-    const rows = await ledger.unverified(this.#part, this.#from(bounds), beforeMs, repair.batch);
+    const from = Math.max(this.#from(bounds), this.#unverifiedFrom);
+    const rows = await ledger.unverified(this.#part, from, beforeMs, repair.batch);
+    // Those whose verification waits, or is a dead letter, must not hide the others.
+    this.#unverifiedFrom = rows.length < repair.batch ? 0 : rows.at(-1)!.blockNumber + 1;
     for (const block of blocksOf(rows)) {
       if (signal.aborted) break;
       if ((await this.#intake.verify(block)).enqueued > 0) blocks++;

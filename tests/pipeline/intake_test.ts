@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Intake } from "../../src/pipeline/intake.ts";
 import { equalGasRanges } from "../../src/pipeline/plan.ts";
+import { RpcFailure } from "../../src/rpc/failure.ts";
 import { SIGNAL, World } from "./discover_world.ts";
 import { MadeUpChain } from "./made_up_chain.ts";
 
@@ -30,6 +31,28 @@ Deno.test("an open block that no node knows any more does not stop reconciliatio
   await again.ledger.write(await world.live());
   assert.equal(await (await again.leader()).reconcile(SIGNAL), 3);
   assert.deepEqual([...new Set((await again.work()).map((task) => task.blockNumber))], [4, 6]);
+});
+
+Deno.test("an open block whose receipts no node can read does not stop reconciliation of the others, nor their repair", async () => {
+  await using world = new World(new MadeUpChain(6, 10), { startBlock: 4, taskStructlogs: 1_500 });
+  await world.follow(await world.leader());
+  const { answer } = world.chain;
+  const unreadable = world.chain.block(4).hash;
+  world.chain.answer = (method, params) => {
+    if (method !== "eth_getBlockReceipts" || params[0] !== unreadable) return answer.call(world.chain, method, params);
+    const said = { class: "receipts", method, node: "first", action: "other" } as const;
+    throw new RpcFailure({ ...said, reason: "server_error", text: "corrupt", bytes: 0 }, true);
+  };
+  await using again = new World(world.chain, { startBlock: 4, taskStructlogs: 1_500 });
+  await again.ledger.write(await world.live());
+  const leader = await again.leader();
+  assert.equal(await leader.reconcile(SIGNAL), 3);
+  assert.deepEqual(again.seen("discover_failed").map(({ code }) => code), ["rpc_failure"]);
+  assert.deepEqual([...new Set((await again.work()).map((task) => task.blockNumber))], [5, 6]);
+  assert.deepEqual((await again.states()).map(([number, , state]) => [number, state]), [[4, "accepted"], [
+    5,
+    "complete",
+  ], [6, "complete"]]);
 });
 
 Deno.test("a block enters the ledger before the queue, and once: a crash between the two is healed", async () => {

@@ -167,6 +167,19 @@ Deno.test("scan() has finished blocks verified whose verification the queue forg
   assert.deepEqual(again.seen("gap_repaired").map((event) => [event.reason, event.blocks]), [["unverified", 20]]);
 });
 
+Deno.test("scan() comes to every unverified block, though the lowest wait for their verification", async () => {
+  const { world } = await repaired();
+  await using _world = world;
+  const rules = { intervalMs: 1, batch: 7, staleMs: HOUR_MS, reconcileMs: HOUR_MS, maxQueuedTasks: 1_000 };
+  await using again = new World(world.chain, { startBlock: 1, verifyDelayMs: 1_000, repair: rules });
+  await again.ledger.write(await world.live());
+  const later = Date.now() + 2 * HOUR_MS;
+  const repair = new Repair(again.network, "forwards", await again.office("forwards"), () => later);
+  const planned: number[] = [];
+  for (let round = 0; round < 4; round++) planned.push(await repair.scan(SIGNAL));
+  assert.deepEqual(planned, [7, 7, 6, 0]);
+});
+
 Deno.test("reconcile() gives the queue back what it lost, when the block has stood still for long enough", async () => {
   const { world, leader, clock, repair } = await repaired();
   await using _world = world;
