@@ -15,7 +15,6 @@ import type { Sink, SqlReader } from "../stages/sink/port.ts";
 import { Chain } from "../stages/source/chain.ts";
 import { ReorgTooDeepError } from "../stages/source/reorg.ts";
 import { nodeFork } from "../stages/source/node_fork.ts";
-import { emit } from "../telemetry/emit.ts";
 import { BlockCache } from "./block_cache.ts";
 import { type DiscoverNetwork, lead } from "./discover.ts";
 import { writeLedger } from "./ledger_writer.ts";
@@ -23,6 +22,7 @@ import { poolOptions, processorsOf, tablesOf } from "./options.ts";
 import { findOrphanRows } from "./orphan_rows.ts";
 import { Orphans } from "./orphans.ts";
 import { Prediction } from "./plan.ts";
+import { watchQueue } from "./queue_watch.ts";
 import { storeTransactions } from "./simple_transactions.ts";
 import type { ProcessStore } from "./store.ts";
 import { tellFailure, tellUnlessFatal } from "./tell_failure.ts";
@@ -109,7 +109,7 @@ export class Network implements AsyncDisposable {
     return merge(
       writeLedger(network),
       leaders,
-      this.#watchQueue(),
+      watchQueue(this.queue, this.#surroundings.config.queue.ratePerSecond, DEPTHS_MS),
     ).pipe(ignoreElements());
   }
 
@@ -180,23 +180,6 @@ export class Network implements AsyncDisposable {
     return leadership(this.queue, direction, holder, { renewMs: renew, ttlMs: ttl }).pipe(
       switchMap((term) => reconnections.pipe(startWith(undefined), map(() => term.office))),
     );
-  }
-
-  /** Tells the depths of the queue, and sees to it that it has the limit of the configuration, also after it lost it. */
-  #watchQueue(): Observable<never> {
-    const { ratePerSecond } = this.#surroundings.config.queue;
-    return abortable<never>(async (signal) => {
-      while (!signal.aborted) {
-        try {
-          const { limitPerSecond, counters: _counters, ...depths } = await this.queue.stats();
-          emit({ kind: "queue_depths", network: this.name, ...depths });
-          if (limitPerSecond !== ratePerSecond) await this.queue.limit(ratePerSecond);
-        } catch (error) {
-          if (!signal.aborted) tellUnlessFatal(this.name, "queue", error);
-        }
-        await pause(DEPTHS_MS, signal);
-      }
-    });
   }
 
   /** Removes the rows of orphaned blocks, those of earlier leaders too. */
