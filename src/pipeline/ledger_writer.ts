@@ -28,19 +28,18 @@ type Completed = { readonly completion: Completion; readonly rows: readonly Ledg
 export function writeLedger(network: LedgerWriterNetwork): Observable<Completion> {
   const { queue, name } = network;
   return abortable<Completion>(async (signal, tell) => {
+    let completions: readonly Completion[] = [];
     while (!signal.aborted) {
-      const completions = await queue.completions(MAX_COMPLETIONS, signal);
-      if (completions.length === 0) continue;
-      while (!signal.aborted) {
-        try {
-          await record(network, completions);
-          await queue.confirm(completions);
-          for (const completion of completions) tell(completion);
-          break;
-        } catch (error) {
-          tellUnlessFatal(name, "ledger", error);
-          await pause(FAILED_PAUSE_MS, signal);
-        }
+      try {
+        if (completions.length === 0) completions = await queue.completions(MAX_COMPLETIONS, signal);
+        await record(network, completions);
+        await queue.confirm(completions);
+        for (const completion of completions) tell(completion);
+        completions = [];
+      } catch (error) {
+        if (signal.aborted) return;
+        tellUnlessFatal(name, "ledger", error);
+        await pause(FAILED_PAUSE_MS, signal);
       }
     }
   });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { firstValueFrom } from "rxjs";
 import { writeLedger } from "../../src/pipeline/ledger_writer.ts";
 import { LedgerUnavailableError } from "../../src/stages/gate/ledger.ts";
+import { QueueFullError } from "../../src/stages/queue/port.ts";
 import { SIGNAL, World } from "./discover_world.ts";
 import { MadeUpChain } from "./made_up_chain.ts";
 
@@ -87,6 +88,20 @@ Deno.test("a completion of a block that has left the chain leaves the ledger as 
   await world.follow(leader);
   await world.tellLedger();
   assert.deepEqual((await world.ledger.between(3, 3)).map((row) => row.state).sort(), ["accepted", "orphaned"]);
+});
+
+Deno.test("a queue that cannot be asked for completions now is asked again", async () => {
+  await using world = new World(new MadeUpChain(3), { startBlock: 3 });
+  await world.follow(await world.leader());
+  for (const lease of await world.queue.fetch(10)) await lease.settle({ outcome: "done" });
+  const { completions } = world.queue;
+  world.queue.completions = () => {
+    world.queue.completions = completions;
+    return Promise.reject(new QueueFullError("testnet"));
+  };
+  await firstValueFrom(writeLedger(world.network));
+  assert.deepEqual((await world.live()).map((row) => row.state), ["complete"]);
+  assert.deepEqual(world.seen("discover_failed").map((event) => event.code), ["queue_full"]);
 });
 
 Deno.test("a ledger that cannot be written keeps the completion until it can", async () => {
