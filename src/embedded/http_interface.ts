@@ -145,7 +145,10 @@ export class HttpInterface {
     this.#ending = true;
     const killAt = performance.now() + FINISH_WITHIN_MS;
     while (this.#running.size > 0) {
-      if (performance.now() > killAt) await this.#control.run("KILL QUERY WHERE 1 ASYNC", "Null", NO_PARAMS);
+      if (performance.now() > killAt) {
+        // It may refuse, short of memory or threads: the process ends in any case.
+        await this.#control.run("KILL QUERY WHERE 1 ASYNC", "Null", NO_PARAMS).catch(() => {});
+      }
       await pause(LOOK_EVERY_MS);
     }
     await this.#sessions.close();

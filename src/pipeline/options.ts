@@ -114,8 +114,8 @@ const RECHECK_MS = 1_000;
 /** The spill directory. */
 export function spillOptions(config: Config) {
   const { directory, maxBytes, segmentBytes } = config.sink.spill;
-  const { retry, breaker } = sinkOptions(config, 1);
-  return { directory, maxBytes, segmentBytes, recheckMs: RECHECK_MS, retry, breaker };
+  const { isolate, retry, breaker } = sinkOptions(config, 1);
+  return { isolate, directory, maxBytes, segmentBytes, recheckMs: RECHECK_MS, retry, breaker };
 }
 
 /** Which backend the queue has. */

@@ -16,6 +16,7 @@ function spill(world: StoreWorld, ...args: string[]) {
 /** Leaves three blocks of 4 rows behind, as a process that was ended does. */
 async function leave(world: StoreWorld): Promise<void> {
   await using left = await openSpill({
+    isolate: "main",
     directory: world.spill,
     maxBytes: 1e9,
     segmentBytes: 1e9,

@@ -46,7 +46,7 @@ export async function engineWithTables(): Promise<TestEngine & { readonly addres
 async function spillIn(directory: string, storage: Storage): Promise<Spill> {
   const { retry, breaker } = FAULT_OPTIONS;
   const spill = await openSpill(
-    { directory, maxBytes: 4e9, segmentBytes: 500_000, recheckMs: 50, retry, breaker },
+    { isolate: "main", directory, maxBytes: 4e9, segmentBytes: 500_000, recheckMs: 50, retry, breaker },
     storage,
   );
   spill.start();

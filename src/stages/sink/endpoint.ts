@@ -12,6 +12,8 @@ import type { BreakerOptions, RetryOptions } from "./port.ts";
 export interface EndpointOptions {
   /** Label of the endpoint in events. */
   readonly name: string;
+  /** Name of the isolate: each has a breaker of its own. */
+  readonly isolate: string;
   readonly retry: RetryOptions;
   readonly breaker: BreakerOptions;
   /** In [0, 1), for jitter. */
@@ -38,12 +40,16 @@ export class Endpoint {
       breaker: new ConsecutiveBreaker(options.breaker.failures),
       halfOpenAfter: options.breaker.halfOpenAfterMs,
     });
+    const { name: endpoint, isolate } = options;
     let wasClosed = true;
-    this.#breaker.onStateChange((to) => {
+    const tell = (to: CircuitState) => {
       const state = STATES[to];
-      emit({ kind: "storage_breaker_changed", endpoint: options.name, state, wasClosed });
+      emit({ kind: "storage_breaker_changed", endpoint, isolate, state, wasClosed });
       wasClosed = state === "closed";
-    });
+    };
+    // An isolate that replaces another one begins with a closed breaker, whatever that one's was.
+    tell(CircuitState.Closed);
+    this.#breaker.onStateChange(tell);
   }
 
   /** How long the endpoint has been away, 0 when its last answer was one. In milliseconds. */

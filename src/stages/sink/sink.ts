@@ -120,7 +120,7 @@ class BatchingSink implements Sink, AttemptSink {
     const { retry, breaker } = options;
     const { now, random, scheduler } = environment;
     this.#memory = new BlockMemory(options.inFlight);
-    this.#endpoint = new Endpoint({ name: storage.endpoint, retry, breaker, now, random });
+    this.#endpoint = new Endpoint({ name: storage.endpoint, isolate: options.isolate, retry, breaker, now, random });
     const overflow = spill === undefined
       ? {}
       : { overflow: (rows: Batch<RowsItem>) => written(this.#overflowRows(rows, spill)) };

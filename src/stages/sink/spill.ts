@@ -27,6 +27,8 @@ import {
 
 /** Options of the spill. No defaults here: see the configuration's schema. */
 export interface SpillOptions {
+  /** Name of the isolate: a label of its breaker's gauge. */
+  readonly isolate: string;
   readonly directory: string;
   /** Bytes on disk beyond which nothing is taken. */
   readonly maxBytes: number;
@@ -145,6 +147,7 @@ class DirectorySpill implements Spill {
     const { retry, breaker } = options;
     this.#endpoint = new Endpoint({
       name: `${storage.endpoint} replay`,
+      isolate: options.isolate,
       retry,
       breaker,
       now: Date.now,

@@ -21,11 +21,13 @@ export type SinkEvent =
     readonly repeated: boolean;
     readonly error: string;
   }
+  /** Also told, closed as it had been, when an isolate begins. */
   | {
     readonly kind: "storage_breaker_changed";
     readonly endpoint: string;
+    readonly isolate: string;
     readonly state: "closed" | "open" | "half_open";
-    /** It had been closed before: an outage begins, rather than goes on. */
+    /** It had been closed before. */
     readonly wasClosed: boolean;
   }
   /** A trace outgrew the hold: its rows enter the table before its verdict. */
@@ -128,8 +130,8 @@ export const sinkMetrics: readonly Metric<SinkEvent>[] = [
     name: "sink_breaker_state",
     help: "Circuit breaker of the endpoint: 0 closed, 1 half open, 2 open",
     type: "gauge",
-    labels: ["endpoint"],
-    read: { storage_breaker_changed: (event) => [[event.endpoint], BREAKER_STATES[event.state]] },
+    labels: ["endpoint", "isolate"],
+    read: { storage_breaker_changed: (event) => [[event.endpoint, event.isolate], BREAKER_STATES[event.state]] },
   },
   {
     name: "sink_attempts_total",
@@ -246,8 +248,9 @@ export const sinkLogs: LogTable<SinkEvent> = {
     return ["error", "storage refused"];
   },
   storage_breaker_changed: (event) => {
-    if (event.state === "closed") return ["info", "storage is back"];
-    return event.wasClosed ? ["warn", "storage is away"] : ["debug", `storage breaker ${event.state}`];
+    if (event.state === "open" && event.wasClosed) return ["warn", "storage is away"];
+    if (event.state === "closed" && !event.wasClosed) return ["info", "storage is back"];
+    return ["debug", `storage breaker ${event.state}`];
   },
   attempt_streamed: () => ["debug", "trace outgrew the hold"],
   attempt_deleted: () => ["debug", "rows of a refused attempt removed"],

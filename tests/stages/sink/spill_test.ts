@@ -22,6 +22,7 @@ import { blockRow, recordRow } from "../encode/rows.ts";
 import { ScriptedStorage } from "./scripted_storage.ts";
 
 const OPTIONS: Omit<SpillOptions, "directory"> = {
+  isolate: "main",
   maxBytes: 10_000_000,
   segmentBytes: 100_000,
   recheckMs: 1,
