@@ -222,7 +222,7 @@ class Lane {
   /** Resolves when the lane is free; the lease settles later. Never throws for what a task can do wrong. */
   async run(lease: Lease): Promise<void> {
     const { task } = lease;
-    const { leases, settling } = this.hands;
+    const { leases, settling, abort } = this.hands;
     const claimedMs = performance.now();
     emit({
       kind: "task_claimed",
@@ -233,8 +233,8 @@ class Lane {
     });
     const { accepted, end } = task.kind === "trace" ? this.#trace(lease) : this.#other(lease);
     const settled = end.then((how) => this.#settle(lease, how, claimedMs)).catch((error: unknown) => {
-      // The queue did not take it: the lease runs out, and the task is done again.
-      tellFailure(task, plainError(error), "");
+      // The queue did not take it: the lease runs out, and the task is done again. What was aborted is told as a whole.
+      if (!abort.aborted) tellFailure(task, plainError(error), "");
     }).finally(() => {
       leases.delete(lease);
       settling.delete(settled);
