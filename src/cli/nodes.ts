@@ -165,9 +165,8 @@ function describe(seen: Seen): string {
 }
 
 function describeNode(node: NodeState): string[] {
-  const head = node.headNumber === undefined
-    ? "head unknown"
-    : `head ${grouped(node.headNumber)}${node.lagBlocks === 0 ? "" : `, ${node.lagBlocks} behind`}`;
+  const lag = (node.lagBlocks ?? 0) === 0 ? "" : `, ${node.lagBlocks} behind for ${duration(node.lagMs ?? 0)}`;
+  const head = node.headNumber === undefined ? "head unknown" : `head ${grouped(node.headNumber)}${lag}`;
   const lines = [
     "",
     `${node.name}  ${node.tier}  ${node.condition}  ${node.clientVersion || "client unknown"}`,
@@ -177,7 +176,9 @@ function describeNode(node: NodeState): string[] {
   const { reason } = node.classes.head;
   if (reason !== "" && reason !== node.condition) lines.push(`  not used: ${reason}`);
   if (node.methodsOff.length > 0) lines.push(`  without ${node.methodsOff.join(", ")}`);
+  if (node.family !== "") lines.push(`  ${describeLearned(node)}`);
   if (node.ratePerSecond !== undefined) lines.push(`  rate ${node.ratePerSecond.toFixed(1)} a second`);
+  if (node.pausedMs !== undefined) lines.push(`  left alone for ${duration(node.pausedMs)}, as it asked`);
   const rows = CALL_CLASSES.map((callClass) => {
     const { limit, inFlight, unitsPerSecond, breaker, attempts, failures, p95Ms, perSecond } = node.classes[callClass];
     return [
@@ -198,6 +199,17 @@ function describeNode(node: NodeState): string[] {
     lines.push(`  last failure ${duration(ageMs)} ago: ${failure.method}: ${failure.reason}`);
   }
   return lines;
+}
+
+/** What its client is, and what was found to be too much for it. */
+function describeLearned(node: NodeState): string {
+  const { family, replyBytes, batchItems, bytesPerStructlog, classes } = node;
+  return [
+    `family ${family}`,
+    ...(replyBytes === undefined ? [] : [`replies up to ${Math.round(replyBytes / 1e6)} MB`]),
+    `batches of ${batchItems}`,
+    ...(classes.trace.unitsPerSecond === 0 ? [] : [`${Math.round(bytesPerStructlog)} bytes a structlog`]),
+  ].join(", ");
 }
 
 function reasonOf(error: unknown): string {

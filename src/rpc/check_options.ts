@@ -20,6 +20,10 @@ export function neededMethods(traces: boolean): readonly string[] {
   return ["eth_getBlockByNumber", "eth_getBlockByHash", ...(traces ? ["debug_traceTransaction"] : [])];
 }
 
+function isAllowed({ allow, deny }: NodePoolOptions["nodes"][number]["methods"], method: string): boolean {
+  return !deny.includes(method) && (allow.length === 0 || allow.includes(method));
+}
+
 /** Looks at the nodes of one network. `needed`: {@linkcode neededMethods}. */
 export function checkNodes(
   network: Pick<NodePoolOptions, "nodes">,
@@ -47,15 +51,11 @@ export function checkNodes(
       }
     }
     for (const method of needed) {
-      const { allow, deny } = node.methods;
-      const denied = deny.includes(method) || (allow.length > 0 && !allow.includes(method));
-      const alone = enabled.every((other) => other === node || other.methods.deny.includes(method));
-      if (denied && node.enabled && alone) {
-        errors.push({
-          path: ["nodes", at, "methods"],
-          text: `no node may be asked ${method}, which a processor needs`,
-        });
-      }
+      if (!node.enabled || enabled.some(({ methods }) => isAllowed(methods, method))) continue;
+      errors.push({
+        path: ["nodes", at, "methods"],
+        text: `no node may be asked ${method}, which a processor needs: allow it for one`,
+      });
     }
   }
   if (enabled.length === 1) {

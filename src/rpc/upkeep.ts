@@ -42,6 +42,9 @@ export interface UpkeepContext {
 /** A node is of another chain. */
 class WrongChain extends Error {}
 
+/** A node cannot be asked before somebody does something here. */
+class Unprepared extends Error {}
+
 interface Outage {
   readonly sinceMs: number;
   readonly repeat: Disposable;
@@ -219,6 +222,7 @@ export class Upkeep {
         } catch (error) {
           if (error instanceof WrongChain) node.wrongChain = error.message;
           else if (error instanceof RpcFailure) node.probeFailure = error.failure.reason;
+          else if (error instanceof Unprepared) node.probeFailure = error.message;
           else throw error;
           // After a silence it may be another node.
           if (error instanceof RpcFailure && error.failure.connection) steps = this.#introduction(node);
@@ -250,7 +254,7 @@ export class Upkeep {
     return [
       async () => {
         const { caFile } = node.options;
-        if (caFile !== undefined) node.caCerts = [await Deno.readTextFile(caFile)];
+        if (caFile !== undefined) node.caCerts = [await readAuthority(caFile)];
         await this.#checkChain(node);
       },
       () => this.#readVersion(node),
@@ -570,6 +574,15 @@ export class Upkeep {
       }
     }));
     return found;
+  }
+}
+
+async function readAuthority(caFile: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(caFile);
+  } catch (error) {
+    const why = error instanceof Error ? error.name : String(error);
+    throw new Unprepared(`caFile ${caFile} cannot be read: ${why}`);
   }
 }
 

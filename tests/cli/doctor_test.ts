@@ -117,6 +117,7 @@ Deno.test("nodes probes when no process answers, and asks the process when one d
   const probed = await run(nodes, config(1337, [line]));
   assert.equal(probed.code, 0, probed.out);
   assert.match(probed.out, /^No process answers: probed once\.\n\nNetwork dev\n\na {2}primary {2}ready {2}Geth/);
+  assert.match(probed.out, /\n {2}family geth, batches of 100\n/);
   for (const text of probed.out.split("\n")) assert.ok(text.length <= 80, text);
 
   await using pool = openNodePool({ ...poolOptions({ nodes: [{ name: "a", url: node.url }] }), name: "dev" });

@@ -99,12 +99,15 @@ Deno.test("nodes that cannot work are refused with their line and what to do", (
     "config.yaml:6: Cannot take networks[0].nodes[0].url: fetch refuses port 6000: let the node listen on another one",
   ]);
   assert.deepEqual(problems(`${MINIMAL}        methods: { deny: [debug_traceTransaction] }\n`), [
-    "config.yaml:8: Cannot take networks[0].nodes[0].methods: no node may be asked debug_traceTransaction, which a processor needs",
+    "config.yaml:8: Cannot take networks[0].nodes[0].methods: no node may be asked debug_traceTransaction, which a processor needs: allow it for one",
   ]);
   const simple = "        methods: { deny: [debug_traceTransaction] }\n    processors: [transaction_simple]\n";
   assert.deepEqual(problems(MINIMAL + simple), []);
   const two = "      - { name: other, url: 'http://127.0.0.1:1234', methods: { deny: [debug_traceTransaction] } }\n";
   assert.deepEqual(problems(MINIMAL + two), []);
+  const neither = two.replace("deny: [debug_traceTransaction]", "allow: [eth_getBlockByNumber, eth_getBlockByHash]");
+  const denied = `${MINIMAL}        methods: { deny: [debug_traceTransaction] }\n`;
+  assert.equal(problems(denied + neither).length, 2, "one denies it, the other allows something else only");
   assert.match(problems(`${MINIMAL}        enabled: false\n`)[0]!, /nodes: no node is enabled/);
   assert.match(problems(`${MINIMAL}        family: parity\n`)[0]!, /nodes\[0\]\.family/);
   assert.match(problems(`${MINIMAL}    rpc: { shares: { verify: 2 } }\n`)[0]!, /rpc\.shares\.verify/);

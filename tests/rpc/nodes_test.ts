@@ -217,6 +217,16 @@ Deno.test("state that a node has pruned is learned, asked elsewhere, and forgott
   assert.equal(pool.nodes()[0]!.lowestState, undefined);
 });
 
+Deno.test("a node whose authority's file cannot be read is down for that reason, and the others work", async () => {
+  using recorder = new Recorder();
+  await using simulation = await simulate({ a: {}, b: { caFile: "no/such/authority.pem" } });
+  const { pool } = simulation;
+  const { reason } = await recorder.until("rpc_node_condition", ({ node, to }) => node === "b" && to === "down");
+  assert.equal(reason, "caFile no/such/authority.pem cannot be read: NotFound");
+  await pool.ready();
+  assert.deepEqual(pool.nodes().map(({ condition }) => condition), ["ready", "down"]);
+});
+
 Deno.test("allowed and denied methods are kept to", async () => {
   await using simulation = await simulate({
     a: { weight: 1_000, methods: { deny: ["eth_getCode"] } },

@@ -264,6 +264,38 @@ Deno.test("a full queue sheds the newest of the lowest priority, never a head", 
   low.value?.report(OK);
 });
 
+Deno.test("a call that would wait longer than it is worth is sent back at once", async () => {
+  await using simulation = await simulate({ a: { limits: { trace: { start: 1 } } } });
+  const { pool, clock } = simulation;
+  for (let time = 0; time < 8; time++) {
+    const lease = await pool.lease(trace(clock.now() + 60_000));
+    lease.report({ ...OK, totalMs: 2_000 });
+  }
+  const held = await pool.lease(trace(clock.now() + 60_000));
+  const patient = Array.from({ length: 3 }, () => watch(pool.lease(trace(clock.now() + 60_000))));
+  const hurried = watch(pool.lease(trace(clock.now() + 5_000)));
+  const head = watch(pool.lease(trace(clock.now() + 5_000, { priority: "head" })));
+  await settled();
+  assert.deepEqual([...patient, head], [{}, {}, {}, {}]);
+  assert.ok(hurried.error instanceof Overloaded);
+  assert.deepEqual([hurried.error.reason, hurried.error.release], ["deadline", true]);
+  held.report({ kind: "cancelled" });
+});
+
+Deno.test("two silent calls in a row make new connections: an idle one may be dead without a sign", async () => {
+  await using simulation = await simulate({ a: {} }, { rpc: { retry: { attempts: 1 } } });
+  const { pool, nodes, clock } = simulation;
+  const ask = async (afterMs: number) => {
+    nodes.a!.react = ({ method }) => method === "eth_getCode" ? { afterMs } : {};
+    pool.request("eth_getCode", [], read(clock.now() + 60_000, { priority: "backfill" })).catch(() => {});
+    await clock.advance(10_200);
+    return nodes.a!.renewed;
+  };
+  const renewed: number[] = [];
+  for (const afterMs of [Infinity, 1, Infinity, Infinity]) renewed.push(await ask(afterMs));
+  assert.deepEqual(renewed, [0, 0, 0, 1]);
+});
+
 Deno.test("no priority starves", async () => {
   await using simulation = await simulate({ a: { limits: { trace: { start: 4 } } } });
   const { pool, clock } = simulation;

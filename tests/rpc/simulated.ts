@@ -32,6 +32,8 @@ export interface SimulatedNode {
   readonly received: Map<string, number>;
   inHand: number;
   peak: number;
+  /** Times that its idle connections were forgotten. */
+  renewed: number;
 }
 
 /** A pool in virtual time. */
@@ -80,6 +82,7 @@ function makeNode(): SimulatedNode {
     received: new Map(),
     inHand: 0,
     peak: 0,
+    renewed: 0,
   };
 }
 
@@ -92,7 +95,9 @@ class SimulatedTransport implements Transport {
     this.#nodes = nodes;
   }
 
-  renew(): void {}
+  renew(view: NodeView): void {
+    this.#nodes[view.name]!.renewed++;
+  }
 
   exchange(view: NodeView, body: string, signal: AbortSignal): Promise<Exchange> {
     const node = this.#nodes[view.name]!;
