@@ -7,17 +7,15 @@ import { PipelineError } from "../../src/errors.ts";
 import { executionTransactionTraceTable } from "../../src/stages/encode/execution_transaction_trace.ts";
 import { structlogTable } from "../../src/stages/encode/structlog.ts";
 import { structlogAggTable } from "../../src/stages/encode/structlog_agg.ts";
-import { migrations } from "../../src/stages/sink/schema.ts";
 import { openSink } from "../../src/stages/sink/sink.ts";
 import { openSpill, type Spill } from "../../src/stages/sink/spill.ts";
 import type { Sink, SinkOptions, Storage } from "../../src/stages/sink/port.ts";
 import { subscribe } from "../../src/telemetry/emit.ts";
 import type { PipelineEvent } from "../../src/telemetry/events.ts";
-import { freshEngine, type TestEngine } from "../embedded/shared_engine.ts";
-import { speaker } from "../embedded/test_database.ts";
+import { sharedEngine } from "../embedded/shared_engine.ts";
 import { frameColumns, frameRow, hash, OPERATIONS } from "../stages/encode/columns.ts";
 import { attemptStart, CLOSE, OPTIONS, proof, structlogs } from "../stages/sink/attempts.ts";
-import { type Address, clickHouseAt, rowsAt } from "./storage_backends.ts";
+import { type Address, clickHouseAt, openEngineStorage, rowsAt } from "./storage_backends.ts";
 
 /** Options near those of production, but impatient. */
 export const FAULT_OPTIONS: SinkOptions = {
@@ -31,16 +29,6 @@ export const FAULT_OPTIONS: SinkOptions = {
   retry: { initialDelayMs: 20, maxDelayMs: 200 },
   breaker: { failures: 3, halfOpenAfterMs: 100 },
 };
-
-/** An engine with all tables. */
-export async function engineWithTables(): Promise<TestEngine & { readonly address: Address }> {
-  const fresh = await freshEngine();
-  const { engine } = fresh;
-  const db = speaker(engine, engine.database);
-  for (const { statements } of migrations) for (const statement of statements) await db.query(statement);
-  const { url, database, user, password } = engine;
-  return Object.assign(fresh, { address: { url, database, user, password } });
-}
 
 /** A spill in a directory. */
 async function spillIn(directory: string, storage: Storage): Promise<Spill> {
@@ -161,11 +149,11 @@ export async function assertExact(address: Address, acknowledged: Acknowledged):
 
 /** `kills` times: the engine is killed while two writers insert, and comes back. */
 export async function killedEngine(kills: number): Promise<Acknowledged> {
-  await using fresh = await engineWithTables();
+  await using engine = await openEngineStorage();
   const acknowledged = new Acknowledged();
   let stop = false;
   const sinks = [0, 1].map(() =>
-    openSink({ ...FAULT_OPTIONS, spillAfterMs: 1e9 }, clickHouseAt(fresh.address, 10_000))
+    openSink({ ...FAULT_OPTIONS, spillAfterMs: 1e9 }, clickHouseAt(engine.address, 10_000))
   );
   const writers = Promise.all(sinks.map((sink, lane) => writer(sink, lane, 2, () => stop, acknowledged)));
   writers.catch(() => {});
@@ -174,13 +162,13 @@ export async function killedEngine(kills: number): Promise<Acknowledged> {
     await until("acknowledgements", () => acknowledged.rows.size > before);
     await pause(100 * Math.random());
     await until("an insert", () => sinks.some((sink) => sink.inHand.insertsInFlight > 0));
-    Deno.kill(fresh.engine.pid, "SIGKILL");
-    await fresh.engine.exited;
-    await fresh.engine.restart();
+    Deno.kill(sharedEngine.pid, "SIGKILL");
+    await sharedEngine.exited;
+    await sharedEngine.restart();
   }
   stop = true;
   await writers;
-  await assertExact(fresh.address, acknowledged);
+  await assertExact(engine.address, acknowledged);
   return acknowledged;
 }
 
@@ -269,8 +257,8 @@ export async function absentEngine(
   disk: SpillDisk,
   seen: (absence: Omit<Absence, "acknowledged">) => boolean,
 ): Promise<Absence> {
-  await using fresh = await engineWithTables();
-  const storage = clickHouseAt(fresh.address, 10_000);
+  await using engine = await openEngineStorage();
+  const storage = clickHouseAt(engine.address, 10_000);
   await using spill = await spillIn(disk.path, storage);
   const acknowledged = new Acknowledged();
   const absence = { breaker: [] as string[], mostBytes: 0, spilledBytes: 0, full: 0 };
@@ -293,16 +281,16 @@ export async function absentEngine(
     return holds();
   };
   await until("acknowledgements", going(() => acknowledged.rows.size > 20));
-  await fresh.engine.stop();
+  await sharedEngine.stop();
   await pause(awayMs);
   await until("what the absence brings", going(() => seen(absence)));
   const before = acknowledged.rows.size;
   await disk.free();
-  await fresh.engine.restart();
+  await sharedEngine.restart();
   await until("acknowledgements", going(() => acknowledged.rows.size > before));
   stop = true;
   await writers;
   await spill.drained(new AbortController().signal);
-  await assertExact(fresh.address, acknowledged);
+  await assertExact(engine.address, acknowledged);
   return { acknowledged, ...absence };
 }
