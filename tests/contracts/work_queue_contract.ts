@@ -11,6 +11,7 @@ import {
   NotLeaderError,
   type Office,
   type QueueOptions,
+  type TaskClass,
   taskId,
   type WorkQueue,
 } from "../../src/stages/queue/port.ts";
@@ -60,6 +61,24 @@ export function workQueueContract(name: string, withBackend: WithBackend): void 
   function guarantee(fact: string, test: (backend: Backend) => Promise<void>, options?: QueueOptions): void {
     Deno.test(`${name}: ${fact}`, () => withBackend(test, options));
   }
+
+  guarantee("has a complete block verified anew that is reprocessed, after the delay, once", async ({ open, pass }) => {
+    const queue = await open();
+    const plan = (taskClass: TaskClass) => planOf(1, 2, { class: taskClass, verifyDelayMs: HOUR_MS });
+    await queue.enqueue(plan("process_forwards"), await elected(queue));
+    await (await only(queue.fetch(5))).settle({ outcome: "done" });
+    await pass(HOUR_MS);
+    await (await only(queue.fetch(5))).settle({ outcome: "done" });
+    const office = await elected(queue);
+    await queue.enqueue(plan("reprocess_forwards"), office);
+    const processing = await only(queue.fetch(5));
+    assert.equal(processing.task.class, "reprocess_forwards");
+    assert.equal((await queue.enqueue(plan("reprocess_forwards"), office)).duplicate, 1);
+    await processing.settle({ outcome: "done" });
+    assert.equal((await queue.stats()).delayed, 1);
+    await pass(HOUR_MS);
+    assert.equal((await only(queue.fetch(5))).task.kind, "verify");
+  });
 
   guarantee("has a block verified anew whose verification is done, once at a time", async ({ open }) => {
     const queue = await open();
@@ -164,6 +183,19 @@ export function workQueueContract(name: string, withBackend: WithBackend): void 
     assert.deepEqual(more, []);
     await first.settle({ outcome: "done" });
     assert.equal((await queue.fetch(10)).length, 1);
+  }, { ...OPTIONS, inFlight: { ...everyClass(1000), verify_forwards: 2 } });
+
+  guarantee("keeps to the cap in flight of a class however many claims are under way", async ({ open }) => {
+    const queue = await open();
+    const office = await elected(queue);
+    const ranges = Array.from({ length: 10 }, (_, first) => ({ first, last: first }));
+    await queue.enqueue(planOf(1, 10, { class: "verify_forwards", ranges }), office);
+    await queue.enqueue(planOf(2, 10, { ranges }), office);
+    const claims = await Promise.all([1, 2, 3, 4].map(() => queue.fetch(4)));
+    const classes = Map.groupBy(claims.flat(), ({ task }) => task.class);
+    assert.equal(classes.get("verify_forwards")?.length, 2);
+    assert.equal(classes.get("process_forwards")?.length, 10, "what is not at its cap is all claimed");
+    assert.ok(claims.every((claimed) => claimed.length <= 4));
   }, { ...OPTIONS, inFlight: { ...everyClass(1000), verify_forwards: 2 } });
 
   guarantee("refuses enqueue, orphan and requests of who does not lead", async ({ open, pass }) => {

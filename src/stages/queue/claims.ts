@@ -1,11 +1,16 @@
 /**
- * The doorway between lanes and the queues of several networks. A lane asks for one lease; claims go out in one message
- * for all lanes that wait, never for more than those, and in turn over the networks, so that a busy network cannot
- * starve another and an idle one costs nothing.
+ * The doorway between lanes and the queues of several networks. A lane asks for one lease; a claim is one message for
+ * many lanes that wait, never for more than those, and goes in turn over the networks, so that a busy network cannot
+ * starve another and an idle one costs nothing. Where many lanes wait a second claim is under way while the lanes begin
+ * with what the first has brought.
  */
 import { setImmediate } from "node:timers/promises";
 import type { Lease, WorkQueue } from "./port.ts";
 
+/** Most tasks of one claim. */
+const MOST_PER_CLAIM = 32;
+/** Most claims under way. */
+const CLAIMS = 2;
 /** How often a network that had no capacity is looked at again. */
 const CAPACITY_POLL_MS = 250;
 /** Reason of signals that only wake. */
@@ -30,7 +35,9 @@ export class Claims {
   /** Leases that wait until they can run alone. */
   readonly #alone: Lease[] = [];
   readonly #drains = new WeakSet<AbortSignal>();
-  #pumping = false;
+  #pumps = 0;
+  /** Lanes that the claims under way speak for. */
+  #asked = 0;
   #wake = new AbortController();
   #turn = 0;
 
@@ -61,8 +68,13 @@ export class Claims {
     const { promise, resolve, reject } = Promise.withResolvers<Lease | undefined>();
     this.#waiting.push({ drain, resolve, reject });
     this.#rouse();
-    if (!this.#pumping) void this.#run();
+    if (this.#pumps === 0 || this.#pumps < CLAIMS && this.#free >= MOST_PER_CLAIM) void this.#run();
     return promise;
+  }
+
+  /** Lanes that wait and that no claim under way speaks for. */
+  get #free(): number {
+    return this.#waiting.length - this.#asked;
   }
 
   /** A lane whose lease is on the way does not wait here any more. */
@@ -75,39 +87,50 @@ export class Claims {
   }
 
   async #run(): Promise<void> {
-    this.#pumping = true;
+    this.#pumps++;
     try {
-      while (this.#waiting.length > 0) {
+      while (true) {
+        if (this.#free < MOST_PER_CLAIM) await setImmediate(); // lanes that are free in one turn of the event loop claim together
+        if (this.#free < (this.#pumps === 1 ? 1 : MOST_PER_CLAIM)) return;
         this.#wake = new AbortController();
-        await setImmediate(); // lanes that are free in one turn of the event loop claim together
         if (await this.#serve()) continue;
-        if (this.#waiting.length === 0) return;
+        if (this.#pumps > 1 || this.#free < 1) return; // the other one goes on
         await this.#idle(this.#wake.signal);
       }
     } catch (error) {
       for (const lane of this.#waiting.splice(0)) lane.reject(error);
     } finally {
-      this.#pumping = false;
+      this.#pumps--;
     }
   }
 
   /** One round over the networks. @returns whether a lane got a lease. */
   async #serve(): Promise<boolean> {
+    const turn = this.#turn;
+    this.#turn = (turn + 1) % Math.max(1, this.#queues.length);
     let served = this.#startAlone();
     for (let step = 0; step < this.#queues.length; step++) {
       if (this.#alone.length > 0 || this.#runsAlone()) break;
-      const queue = this.#queues[(this.#turn + step) % this.#queues.length] as WorkQueue;
+      const queue = this.#queues[(turn + step) % this.#queues.length] as WorkQueue;
       const left = this.#queues.length - step;
-      const share = Math.min(Math.ceil(this.#waiting.length / left), this.#capacity(queue.network));
+      const share = Math.min(Math.ceil(this.#free / left), MOST_PER_CLAIM, this.#capacity(queue.network));
       if (share <= 0) continue;
-      for (const lease of await queue.fetch(share)) {
+      for (const lease of await this.#claim(queue, share)) {
         if (lease.task.recoveries >= this.#aloneAfterRecoveries) this.#alone.push(lease);
         else this.#give(lease);
         served = true;
       }
     }
-    this.#turn = (this.#turn + 1) % Math.max(1, this.#queues.length);
     return this.#startAlone() || served;
+  }
+
+  async #claim(queue: WorkQueue, share: number): Promise<readonly Lease[]> {
+    this.#asked += share;
+    try {
+      return await queue.fetch(share);
+    } finally {
+      this.#asked -= share;
+    }
   }
 
   /** Ends the wait for work. An abort without a reason would make an exception with its stack, for every lease. */
@@ -116,7 +139,7 @@ export class Claims {
   }
 
   #startAlone(): boolean {
-    if (this.#running.size > 0 || this.#waiting.length === 0) return false;
+    if (this.#running.size > 0 || this.#asked > 0 || this.#waiting.length === 0) return false;
     const lease = this.#alone.shift();
     if (lease !== undefined) this.#give(lease);
     return lease !== undefined;

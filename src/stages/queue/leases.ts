@@ -193,6 +193,9 @@ export class Leases {
   readonly #endings: Waiting[] = [];
   readonly #settleHeld = (held: Held, settlement: Settlement) => this.#settle(held, settlement);
   #sending: Promise<void> | undefined;
+  /** Tasks that the claims under way may bring. */
+  #claiming = 0;
+  #claimed: Promise<unknown> = Promise.resolve();
 
   constructor(network: string, options: QueueOptions, store: LeaseStore, heart: Heart, random: Random) {
     this.#network = network;
@@ -211,10 +214,24 @@ export class Leases {
   /** Claims up to `free` tasks. `nextMs`: when to look again, if known. */
   async fetch(free: number): Promise<{ readonly leases: readonly Lease[]; readonly nextMs?: number }> {
     if (free <= 0) return { leases: [] };
-    const claimed = await this.#store.fetch({ free, allow: this.#allowances(), seed: this.#seed() });
-    this.#tell(claimed);
-    const leases = this.#hold(claimed.deliveries);
-    return claimed.nextMs === undefined ? { leases } : { leases, nextMs: claimed.nextMs };
+    while (this.#claiming > 0 && this.#isTight(free)) await this.#claimed;
+    this.#claiming += free;
+    const claim = this.#store.fetch({ free, allow: this.#allowances(), seed: this.#seed() });
+    const earlier = this.#claimed;
+    this.#claimed = claim.then(() => earlier, () => earlier);
+    try {
+      const claimed = await claim;
+      this.#tell(claimed);
+      const leases = this.#hold(claimed.deliveries);
+      return claimed.nextMs === undefined ? { leases } : { leases, nextMs: claimed.nextMs };
+    } finally {
+      this.#claiming -= free;
+    }
+  }
+
+  /** Whether claims side by side could take more of a class than it may have in flight. */
+  #isTight(free: number): boolean {
+    return Object.values(this.#allowances()).some((room) => room > 0 && room < this.#claiming + free);
   }
 
   /** The backend or the heartbeat says that these leases are over. */

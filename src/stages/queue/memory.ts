@@ -160,6 +160,7 @@ export class MemoryNetwork {
       receipt[this.#offer(block, plan, range, reprocess)]++;
     }
     if (reprocess && block.state === "stuck" && receipt.enqueued > 0) block.state = "open";
+    if (reprocess && block.state === "complete" && receipt.enqueued > 0) this.#planVerify(block);
     if (receipt.enqueued > 0) this.#ring();
     this.#judge(block);
     return { state: block.state, ...receipt };

@@ -134,7 +134,7 @@ export interface BlockPlan extends BlockRef {
   /** Transactions of the block; 0 completes at once. */
   readonly total: number;
   readonly ranges: readonly TransactionRange[];
-  /** When given, a verify task is created this long after the block completes or becomes stuck. */
+  /** When given, a verify task is created this long after the block completes, becomes stuck or is reprocessed. */
   readonly verifyDelayMs?: number;
 }
 

@@ -323,7 +323,8 @@ class RedisQueue implements WorkQueue {
   readonly #reconnected: Disposable;
   #bell: BlockingConnection<true> | undefined;
   #tellings: BlockingConnection<readonly Completion[]> | undefined;
-  #fetching: Promise<unknown> = Promise.resolve();
+  readonly #fetching = new Set<Promise<unknown>>();
+  #adopting: Promise<void> = Promise.resolve();
   #nextMs: number | undefined;
   #retoldAtMs = -Infinity;
   /** Read when nobody waited any more. */
@@ -356,15 +357,20 @@ class RedisQueue implements WorkQueue {
     });
     this.#leases = new Leases(network, options, store, heart, random);
     this.#sweep = setInterval(() => void this.#run("gc", [CONSUMER_GONE_MS]).catch(() => {}), CONSUMER_GONE_MS);
-    this.#reconnected = main.onReconnect(() => void this.#serially(() => this.#adopt()).catch(() => {}));
+    this.#reconnected = main.onReconnect(() => this.#adoptAlone());
   }
 
-  fetch(free: number): Promise<readonly Lease[]> {
-    return this.#serially(async () => {
-      const { leases, nextMs } = await this.#leases.fetch(free);
+  async fetch(free: number): Promise<readonly Lease[]> {
+    await this.#adopting;
+    const fetching = this.#leases.fetch(free);
+    this.#fetching.add(fetching);
+    try {
+      const { leases, nextMs } = await fetching;
       this.#nextMs = nextMs;
       return leases;
-    });
+    } finally {
+      this.#fetching.delete(fetching);
+    }
   }
 
   async idle(signal: AbortSignal): Promise<void> {
@@ -718,11 +724,11 @@ class RedisQueue implements WorkQueue {
     await this.#main.client.zadd(`${this.#prefix}bell`, 0, "ring");
   }
 
-  /** A fetch and an adoption never at the same time: what is on its way to us would be handed back. */
-  #serially<T>(step: () => Promise<T>): Promise<T> {
-    const next = this.#fetching.then(step, step);
-    this.#fetching = next.catch(() => {});
-    return next;
+  /** No fetch while this runs: what is on its way to us would be handed back. */
+  #adoptAlone(): void {
+    this.#adopting = this.#adopting.then(() => Promise.allSettled(this.#fetching)).then(() => this.#adopt()).catch(
+      () => {},
+    );
   }
 
   async #run(name: keyof typeof SCRIPTS, args: readonly (string | number)[]): Promise<unknown> {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers/promises";
 import { Claims } from "../../../src/stages/queue/claims.ts";
 import { MemoryNetwork, MemoryQueue } from "../../../src/stages/queue/memory.ts";
 import type { Lease, QueueOptions } from "../../../src/stages/queue/port.ts";
@@ -100,3 +101,35 @@ Deno.test("a task that was in crashes runs while nothing else does", () =>
     }));
     assert.deepEqual(alone, [1]);
   }, { ...OPTIONS, maxRecoveries: 5 }));
+
+Deno.test("where many lanes wait a second claim is under way before the first has brought anything, and no third", () =>
+  withQueues({ one: 500 }, async ([queue]) => {
+    const answers: PromiseWithResolvers<void>[] = [];
+    const asked: number[] = [];
+    const slow = new Proxy(queue!, {
+      get(target, name) {
+        if (name !== "fetch") return Reflect.get(target, name, target);
+        return async (free: number) => {
+          asked.push(free);
+          const answer = Promise.withResolvers<void>();
+          answers.push(answer);
+          await answer.promise;
+          return await target.fetch(free);
+        };
+      },
+    });
+    const claims = new Claims([slow], () => Infinity, 2);
+    const taken = take(claims, 100);
+    while (answers.length < 2) await setImmediate();
+    for (let turns = 0; turns < 10; turns++) await setImmediate();
+    assert.equal(asked.length, 2);
+    assert.ok(asked[0]! + asked[1]! <= 100);
+    let served = 0;
+    void taken.then(() => served = 100);
+    for (let next = 0; served < 100;) {
+      if (next < answers.length) answers[next++]!.resolve();
+      await setImmediate();
+    }
+    assert.equal((await taken).length, 100);
+    assert.equal((await queue!.stats()).classes.process_forwards.inFlight, 100, "no more than there are lanes");
+  }));

@@ -83,5 +83,9 @@ if reprocess and state == 'stuck' and made.enqueued > 0 then
   call('ZREM', P .. 'stuck', block)
   call('ZADD', P .. 'open:' .. call('HGET', key, 'mode'), number, block)
 end
+if reprocess and state == 'complete' and made.enqueued > 0 then
+  local opened = call('HMGET', key, 'class', 'verify')
+  plan_verify(block, opened[1], total, opened[2])
+end
 if made.enqueued > 0 then ring() end
 return { judge(block), made.enqueued, made.duplicate, made.done, made.dead }
