@@ -1,8 +1,9 @@
 /**
  * The queue against BullMQ on the same Redis in the same run, taking turns: enqueue, drain with a handler that does
- * nothing, memory per waiting task, and latency to an idle lane. As many lanes here as BullMQ has concurrency there, and
- * on either side a lane is free when its task is settled; enough tasks that a start costs neither side much. Then what
- * failures cost: a process that is killed while it holds a task, and a Redis that was away. Figures are lines
+ * nothing until the last task is settled, memory per waiting task, and latency to an idle lane. As many lanes here as
+ * BullMQ has concurrency there, each side as it is used: a lane here is free when its work is accepted and its task
+ * settles later, BullMQ brings the next job in the step that ends the last; enough tasks that a start costs neither side
+ * much. Then what failures cost: a process that is killed while it holds a task, and a Redis that was away. Figures are lines
  * `name<TAB>value<TAB>unit`; progress goes to stderr.
  */
 import { RedisServer } from "../tests/stages/queue/with_redis.ts";

@@ -56,20 +56,24 @@ export async function enqueue(queue: WorkQueue, tasks: number, batch: number): P
   return performance.now() - began;
 }
 
-/** Does nothing with every task, through the lanes of the product. @returns milliseconds. */
+/** Does nothing with every task, through the lanes of the product, until all are settled. @returns milliseconds. */
 export async function drain(queue: WorkQueue, tasks: number, concurrency: number): Promise<number> {
   const claims = new Claims([queue], () => Infinity, Infinity);
   const over = new AbortController();
   let left = tasks;
+  const settled = Promise.withResolvers<void>();
   const turn = async (): Promise<never[]> => {
     const lease = await claims.next(over.signal);
-    await lease?.settle({ outcome: "done" });
-    if (lease !== undefined && --left === 0) over.abort();
+    void lease?.settle({ outcome: "done" }).then(() => --left > 0 || settled.resolve(), settled.reject);
     return [];
   };
   const began = performance.now();
-  await lastValueFrom(lanes(concurrency, turn, over.signal), { defaultValue: undefined });
-  return performance.now() - began;
+  const running = lastValueFrom(lanes(concurrency, turn, over.signal), { defaultValue: undefined });
+  await settled.promise;
+  const ms = performance.now() - began;
+  over.abort();
+  await running;
+  return ms;
 }
 
 /** From an enqueue to its task in an idle lane. @returns milliseconds of each sample. */
