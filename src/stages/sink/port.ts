@@ -105,8 +105,8 @@ export interface SinkInHand {
 /** The sink of one isolate, shared by its lanes. */
 export interface Sink {
   open(start: AttemptStart): Attempt;
-  /** Inserts rows of a small table, with the same encoder and retry; resolves when they are durable. */
-  insertRows<R>(table: RowTable<R>, rows: readonly R[]): Promise<void>;
+  /** Inserts rows of one network into a small table, with the same encoder and retry; resolves when they are durable. */
+  insertRows<R extends { readonly meta_network_name: string }>(table: RowTable<R>, rows: readonly R[]): Promise<void>;
   /** A lane works on something whose rows will come: a batch may linger for it until the result is disposed of. */
   expect(): Disposable;
   /** Resolves when the next task may be claimed: within the budget, overflow drained, disk not full. */

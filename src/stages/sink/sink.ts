@@ -162,10 +162,17 @@ class BatchingSink implements Sink, AttemptSink {
     return new TransactionAttempt(start, this);
   }
 
-  async insertRows<R>(table: RowTable<R>, rows: readonly R[]): Promise<void> {
-    if (rows.length === 0) return;
+  async insertRows<R extends { readonly meta_network_name: string }>(
+    table: RowTable<R>,
+    rows: readonly R[],
+  ): Promise<void> {
+    const [first] = rows;
+    if (first === undefined) return;
     const item = { table, rows } as unknown as SmallRows;
-    await this.#small.submit(table.name, item, { rows: rows.length, bytes: rows.length * ROW_BYTES }).durable;
+    await this.#small.submit(`${table.name}/${first.meta_network_name}`, item, {
+      rows: rows.length,
+      bytes: rows.length * ROW_BYTES,
+    }).durable;
   }
 
   expect(): Disposable {

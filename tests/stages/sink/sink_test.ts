@@ -460,6 +460,9 @@ Deno.test("rows of small tables share an insert and are durable when it resolves
   assert.deepEqual(storage.calls, [`insert ${executionBlockTable.name} 3`]);
   await sink.insertRows(executionBlockTable, []);
   assert.equal(storage.calls.length, 1);
+  const networks = rows.slice(0, 2).map((row, i) => ({ ...row, meta_network_name: `network ${i}` }));
+  await Promise.all(networks.map((row) => sink.insertRows(executionBlockTable, [row])));
+  assert.deepEqual(storage.calls.slice(1), Array(2).fill(`insert ${executionBlockTable.name} 1`));
 });
 
 Deno.test("what is not known in time is null in the rows and right in the record", async () => {
