@@ -7,6 +7,7 @@ import {
   catchError,
   concat,
   defer,
+  EMPTY,
   finalize,
   ignoreElements,
   map,
@@ -116,6 +117,8 @@ export class Leader {
   /** Backwards: lowest number of the run of blocks that the backfill goes on from. */
   #bottom: number | undefined;
   #checkpoint: number | undefined;
+  /** The nodes did not agree about a block in the last turn forwards: it is looked at again soon. */
+  #disagreed = false;
 
   constructor(network: DiscoverNetwork, direction: Direction, office: Office) {
     this.#network = network;
@@ -171,7 +174,11 @@ export class Leader {
   forwards(): Observable<DiscoverStep> {
     const { pool, blockTimeMs } = this.#network;
     return looks(pool.heads.pipe(map((head) => head.number)), blockTimeMs).pipe(
-      conflateMap((head) => this.#turn((signal, tell) => this.follow(head, signal, tell))),
+      conflateMap((head) =>
+        this.#turn((signal, tell) => this.follow(this.#disagreed ? undefined : head, signal, tell)).pipe(
+          repeat({ delay: () => this.#disagreed ? timer(MIN_LOOK_MS) : EMPTY }),
+        )
+      ),
     );
   }
 
@@ -248,6 +255,7 @@ export class Leader {
    */
   async follow(head: number | undefined, signal: AbortSignal, tell: (step: DiscoverStep) => void): Promise<void> {
     const { ledger, confirmations, chain, name } = this.#network;
+    this.#disagreed = false;
     const tip = head ?? await chain.headNumber(this.#intake.ask(signal));
     this.#tip = tip;
     emit({ kind: "head_seen", network: name, blockNumber: tip });
@@ -271,7 +279,7 @@ export class Leader {
       }
       if (parents.some((row) => row.blockHash !== headers[0]!.parentHash)) {
         const left = await this.#followReorg(next - 1, signal);
-        // Nodes that do not agree yet: the next head finds them agreed.
+        this.#disagreed = left === undefined;
         if (left === undefined) return;
         this.#next = left;
         continue;

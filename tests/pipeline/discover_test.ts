@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { firstValueFrom } from "rxjs";
 import { looks } from "../../src/pipeline/discover.ts";
 import { Repair } from "../../src/pipeline/repair.ts";
 import { processRequest } from "../../src/pipeline/requests.ts";
@@ -306,6 +307,23 @@ Deno.test("of two nodes that disagree none is believed, until one gives way", as
   world.pool.chains = { other, one: other };
   assert.deepEqual(await world.follow(leader), [9, 10, 11]);
   assert.deepEqual((await world.live()).map((row) => row.blockHash), other.hashes(5));
+});
+
+Deno.test("nodes that disagree are asked again soon, not with the next head", async () => {
+  await using world = new World(new MadeUpChain(10), { startBlock: 5 });
+  const leader = await world.leader();
+  await world.follow(leader);
+  const other = world.chain.branch(8);
+  other.mine(3);
+  world.pool.chains = { other, one: world.chain };
+  const { answer } = other;
+  let looks = 0;
+  other.answer = (method, params) => {
+    if (method === "eth_blockNumber" && ++looks === 2) world.pool.chains = { other, one: other };
+    return answer.call(other, method, params);
+  };
+  const { accepted } = await firstValueFrom(leader.forwards());
+  assert.deepEqual([accepted, looks], [[9, 10, 11], 2]);
 });
 
 Deno.test("a reorg that most nodes have made is followed though one has not", async () => {
