@@ -399,9 +399,7 @@ export class Leader {
         parentHash = header.parentHash;
       }
       if (linked.length === 0) {
-        // Our lowest block is not on this chain any more. The leader forwards sees that too, if there is one.
-        const highest = (await ledger.bounds())?.highest;
-        if (highest !== undefined && !directions.includes("forwards")) await this.#followReorg(highest, signal);
+        await this.#leaveBottom(child!, signal);
         return;
       }
       const accepted = await this.#intake.accept(linked, this.#intake.processClass, signal);
@@ -409,6 +407,16 @@ export class Leader {
       this.#bottom = accepted.at(-1)!;
       tell({ direction: "backwards", accepted });
     }
+  }
+
+  /** Our lowest block is not on this chain: the chain has left it, or it never was and came from a node on a fork. */
+  async #leaveBottom({ blockNumber, blockHash }: LedgerRow, signal: AbortSignal): Promise<void> {
+    const { ledger, directions } = this.#network;
+    // A leader forwards sees a reorg by itself.
+    const highest = directions.includes("forwards") ? undefined : (await ledger.bounds())?.highest;
+    if (highest !== undefined && await this.#followReorg(highest, signal) !== undefined) return;
+    const headers = await this.#intake.headers([blockNumber], signal);
+    if (headers[0]?.hash !== blockHash) await this.#intake.accept(headers, this.#intake.processClass, signal);
   }
 
   /** Lower end of the run of blocks below the highest: what an operator had processed far below leaves no hole. */

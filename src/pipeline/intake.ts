@@ -17,7 +17,7 @@ import {
 } from "../stages/gate/ledger.ts";
 import type { EnqueueReceipt, Office, TaskClass, TaskKind, WorkQueue } from "../stages/queue/port.ts";
 import type { BlockHeader, Chain, ReadAsk } from "../stages/source/chain.ts";
-import { type LeftBlock, outvoted } from "../stages/source/reorg.ts";
+import { type LeftBlock, outvoted, upheld } from "../stages/source/reorg.ts";
 import { emit } from "../telemetry/emit.ts";
 import { equalGasRanges, type Prediction, wholeBlock } from "./plan.ts";
 import { tellFailure } from "./tell_failure.ts";
@@ -47,6 +47,13 @@ export interface LedgerBlock {
   readonly blockHash: string;
   readonly transactions: number;
   readonly taskCount: number;
+}
+
+/** What links a block to those beside it. */
+type Link = Pick<LedgerRow, "blockHash" | "parentHash">;
+
+function linkOf({ hash, parentHash }: BlockHeader): Link {
+  return { blockHash: hash, parentHash };
 }
 
 /** How long an answer about a block is of use. */
@@ -96,7 +103,7 @@ export class Intake {
   /**
    * Writes the ledger, then enqueues: a crash in between is healed by reconciliation. Blocks that the ledger has already
    * keep their rows, which have to be verified anew when they are processed again; another block of the same number has
-   * left the chain, if the nodes agree.
+   * left the chain, if the nodes agree. So they must about a block that is not linked to its neighbours.
    *
    * @param processors Those that the blocks enter for.
    * @returns numbers of `headers`, up to the first that the nodes do not agree about.
@@ -110,21 +117,17 @@ export class Intake {
     if (headers.length === 0) return [];
     const { ledger, name } = this.#network;
     const numbers = headers.map((header) => header.number);
-    const known = new Map(
-      (await ledger.between(Math.min(...numbers), Math.max(...numbers))).map((
-        row,
-      ) => [`${row.processor} ${row.blockHash}`, row]),
-    );
+    const near = await ledger.between(Math.max(0, Math.min(...numbers) - 1), Math.max(...numbers) + 1);
+    const known = new Map(near.map((row) => [`${row.processor} ${row.blockHash}`, row]));
+    const doubted = await this.#doubted(headers, near.filter((row) => row.state !== "orphaned"), signal);
+    if (doubted !== undefined) {
+      return await this.accept(headers.slice(0, headers.indexOf(doubted)), taskClass, signal, processors);
+    }
     const canonical = new Map(headers.map((header) => [header.number, header.hash]));
-    const replaced = [...known.values()].filter((row) => {
+    const replaced = near.filter((row) => {
       const hash = canonical.get(row.blockNumber);
       return hash !== undefined && hash !== row.blockHash && row.state !== "orphaned";
     });
-    for (const [number, rows] of Map.groupBy(replaced, (row) => row.blockNumber)) {
-      if (await this.outvoted(number, rows.map((row) => row.blockHash), signal)) continue;
-      const agreed = headers.slice(0, headers.findIndex((header) => header.number === number));
-      return await this.accept(agreed, taskClass, signal, processors);
-    }
     await this.leave(replaced, canonical);
     const nowMs = Date.now();
     const rows: LedgerRow[] = [];
@@ -288,8 +291,36 @@ export class Intake {
 
   /** Whether most nodes have another block of this number than ours. */
   async outvoted(blockNumber: number, ours: readonly string[], signal: AbortSignal): Promise<boolean> {
-    const ask = { ...this.ask(signal), withinMs: VOTE_WITHIN_MS };
-    return outvoted(ours, await this.#network.chain.hashesByNumber(blockNumber, ask));
+    return outvoted(ours, await this.#votes(blockNumber, signal));
+  }
+
+  /**
+   * The first header that contradicts the ledger, by another block of its number or by a neighbour that it is not linked
+   * to, and that most nodes do not have. One node alone said so, which may be on a fork.
+   *
+   * @param live Rows of these numbers and of those beside them, of blocks that are of the chain.
+   */
+  async #doubted(
+    headers: readonly BlockHeader[],
+    live: readonly LedgerRow[],
+    signal: AbortSignal,
+  ): Promise<BlockHeader | undefined> {
+    const links = new Map(headers.map((header): [number, Link[]] => [header.number, [linkOf(header)]]));
+    const rows = Map.groupBy(live, (row) => row.blockNumber);
+    const at = (number: number): readonly Link[] => links.get(number) ?? rows.get(number) ?? [];
+    const contradicted = (one: readonly Link[], fits: (link: Link) => boolean) => one.length > 0 && !one.some(fits);
+    for (const header of headers) {
+      const { number, hash, parentHash } = header;
+      const fits = !(rows.get(number) ?? []).some((row) => row.blockHash !== hash) &&
+        !contradicted(at(number - 1), (parent) => parent.blockHash === parentHash) &&
+        !contradicted(at(number + 1), (child) => child.parentHash === hash);
+      if (!fits && !upheld(hash, await this.#votes(number, signal))) return header;
+    }
+    return undefined;
+  }
+
+  async #votes(blockNumber: number, signal: AbortSignal): Promise<readonly string[]> {
+    return await this.#network.chain.hashesByNumber(blockNumber, { ...this.ask(signal), withinMs: VOTE_WITHIN_MS });
   }
 
   /** How this direction asks nodes. */

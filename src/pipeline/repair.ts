@@ -196,11 +196,15 @@ export class Repair {
       }
     }
     let blocks = 0;
-    const lowest = [...lacking].sort(([a], [b]) => a - b).slice(0, repair.batch);
-    await this.#intake.each(lowest, signal, async ([number, names]) => {
-      const headers = await this.#intake.headers([number], signal);
-      const wanted = this.#only((one) => names.has(one));
-      blocks += (await this.#intake.accept(headers, this.#intake.reprocessClass, signal, wanted)).length;
+    const lowest = [...lacking.keys()].sort((a, b) => a - b).slice(0, repair.batch);
+    // From its lower end on: there a block shows by its parent whether it is of our chain.
+    await this.#intake.each(runs(lowest, bounds.highest), signal, async (run) => {
+      for (const header of await this.#intake.headers(run, signal)) {
+        const wanted = this.#only((one) => lacking.get(header.number)!.has(one));
+        const accepted = await this.#intake.accept([header], this.#intake.reprocessClass, signal, wanted);
+        if (accepted.length === 0) return;
+        blocks++;
+      }
     });
     if (blocks > 0) emit({ kind: "gap_repaired", network: name, blocks, reason: "missing" });
     return blocks;
@@ -279,7 +283,7 @@ function refusal(highest: number): string {
   return `block ${highest} is the highest so far, and of those below no node has one now, or the nodes do not agree`;
 }
 
-/** The numbers of a request up to the highest, in runs of consecutive ones. */
+/** Numbers up to the highest, in runs of consecutive ones. */
 function* runs(blocks: ProcessRequest["blocks"], highest: number): Generator<readonly number[]> {
   if ("from" in blocks) {
     for (let first = blocks.from, to = Math.min(blocks.to, highest); first <= to; first += REQUEST_BLOCKS) {

@@ -438,16 +438,33 @@ Deno.test("backwards does not jump over what lies above a block that was asked f
   assert.deepEqual((await world.live()).map((one) => one.blockHash), world.chain.hashes(0));
 });
 
-Deno.test("backwards waits while its lowest block is not on the chain, and goes on when the reorg is followed", async () => {
+Deno.test("backwards replaces its lowest block when that is not on the chain, and leaves the others to the leader forwards", async () => {
   await using world = new World(new MadeUpChain(10), { directions: ["forwards", "backwards"], floor: 2 });
   const forwards = await world.leader("forwards");
   await world.follow(forwards);
   world.chain.reorg(3, 4);
   const backwards = await world.leader("backwards");
   assert.deepEqual(await world.descend(backwards), []);
-  assert.deepEqual(await world.follow(forwards), [10, 11]);
+  assert.deepEqual(world.seen("reorg").map((event) => event.blockNumber), [10]);
+  assert.deepEqual(await world.follow(forwards), [11]);
   assert.deepEqual(await world.descend(backwards), numbers(2, 9).reverse());
   assert.deepEqual((await world.live()).map((row) => row.blockHash), world.chain.hashes(2));
+});
+
+Deno.test("a block that a node on a fork put below the backfill does not end it", async () => {
+  await using world = new World(new MadeUpChain(40), { directions: ["forwards", "backwards"], floor: 8 });
+  await world.follow(await world.leader("forwards"));
+  const strange = world.chain.branch(5);
+  strange.mine(30);
+  const [row] = await world.live();
+  const asked = strange.block(23);
+  await world.ledger.write([{ ...row!, blockNumber: 23, blockHash: asked.hash, parentHash: asked.parentHash }]);
+  const backwards = await world.leader("backwards");
+  const accepted: number[] = [];
+  for (let turn = 0; turn < 3; turn++) accepted.push(...await world.descend(backwards));
+  assert.deepEqual(accepted, [...numbers(24, 39).reverse(), ...numbers(8, 22).reverse()]);
+  assert.deepEqual((await world.live()).map((one) => one.blockHash), world.chain.hashes(8));
+  assert.deepEqual(world.orphans, [{ blockNumber: 23, blockHash: asked.hash }]);
 });
 
 Deno.test("backwards alone follows a reorg itself", async () => {

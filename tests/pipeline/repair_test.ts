@@ -62,6 +62,20 @@ Deno.test("scan() finds numbers that are missing in the ledger, a batch at a tim
   ]]);
 });
 
+Deno.test("scan() takes no block from a node on a fork: its parent is not ours, and most nodes do not have it", async () => {
+  const { world, repair } = await repaired();
+  await using _world = world;
+  remove(world, (number) => number >= 5 && number <= 8);
+  const strange = world.chain.branch(3);
+  strange.mine(20);
+  world.pool.chains = { strange, one: world.chain, other: world.chain };
+  assert.equal(await repair.scan(SIGNAL), 0);
+  assert.equal((await world.live()).length, 16);
+  world.pool.chains = { one: world.chain, strange, other: world.chain };
+  assert.equal(await repair.scan(SIGNAL), 4);
+  assert.deepEqual((await world.live()).map((row) => row.blockHash), world.chain.hashes(1));
+});
+
 Deno.test("scan() looks back as far as it is told, and without a bound to the lowest stored block", async () => {
   const limited = { intervalMs: 1, batch: 9, staleMs: HOUR_MS, reconcileMs: HOUR_MS } as const;
   const { world, repair } = await repaired({ repair: { ...limited, lookBack: 5, maxQueuedTasks: 1_000 } });

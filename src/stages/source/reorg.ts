@@ -50,6 +50,12 @@ export function outvoted(ours: readonly string[], hashes: readonly string[]): bo
   return others > hashes.length - others;
 }
 
+/** Whether more nodes have this block than have another of its number. Where as many do, or none says, it is not. */
+export function upheld(blockHash: string, hashes: readonly string[]): boolean {
+  const same = hashes.filter((hash) => hash === blockHash).length;
+  return same > hashes.length - same;
+}
+
 /**
  * Walks back from `blockNumber` until one of our blocks is canonical or we have none. A number that the node has no
  * block of proves nothing by itself: the chain may be shorter for a moment, or the node behind. Only where a block below

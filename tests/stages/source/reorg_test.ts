@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { BlockHeader } from "../../../src/stages/source/chain.ts";
-import { leftBlocks, outvoted, ReorgTooDeepError } from "../../../src/stages/source/reorg.ts";
+import { leftBlocks, outvoted, ReorgTooDeepError, upheld } from "../../../src/stages/source/reorg.ts";
 
 function header(number: number, hash: string): BlockHeader {
   return { number, hash, parentHash: "", timestamp: 0, gasUsed: 0, transactions: 0 };
@@ -66,6 +66,18 @@ Deno.test("outvoted() takes more nodes for another block than for ours", () => {
     [[], false],
   ];
   for (const [hashes, expected] of cases) assert.equal(outvoted(["a", "b"], hashes), expected, hashes.join(" "));
+});
+
+Deno.test("upheld() takes more nodes for a block than for others", () => {
+  const cases: readonly [readonly string[], boolean][] = [
+    [["a"], true],
+    [["a", "x"], false],
+    [["a", "x", "a"], true],
+    [["a", "x", "y"], false],
+    [["x"], false],
+    [[], false],
+  ];
+  for (const [hashes, expected] of cases) assert.equal(upheld("a", hashes), expected, hashes.join(" "));
 });
 
 Deno.test("leftBlocks() finds exactly the numbers above the parting", async () => {
