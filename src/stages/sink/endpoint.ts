@@ -5,6 +5,7 @@
 import { circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen, isBrokenCircuitError } from "cockatiel";
 import { emit } from "../../telemetry/emit.ts";
 import { classified } from "../../errors.ts";
+import { pause } from "../../flow/pause.ts";
 import { StorageUnavailableError } from "./errors.ts";
 import type { BreakerOptions, RetryOptions } from "./port.ts";
 
@@ -98,20 +99,4 @@ export class Endpoint {
 
 function brokenCircuit(name: string, cause: unknown): StorageUnavailableError {
   return new StorageUnavailableError(`Cannot use ${name}: its circuit breaker is open`, { cause });
-}
-
-/** Resolves after `ms`. @throws the signal's reason when it is aborted first. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", abort, { once: true });
-  });
 }

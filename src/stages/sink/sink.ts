@@ -4,6 +4,7 @@
  */
 import { asyncScheduler, type SchedulerLike } from "rxjs";
 import { type Batch, batch, type Batcher, type Submitted, type Written } from "../../flow/batch.ts";
+import { unlessAborted } from "../../flow/unless_aborted.ts";
 import { emit } from "../../telemetry/emit.ts";
 import type { Segment } from "../encode/columnar.ts";
 import { executionTransactionTraceTable } from "../encode/execution_transaction_trace.ts";
@@ -455,17 +456,4 @@ function recordOperations(items: readonly RecordItem[]): SpillOperation[] {
   }
   operations.push({ kind: "record", block: encodeRecords(items), attempts: attemptsOf(items) });
   return operations;
-}
-
-/** `work`, or the signal's reason if that is aborted first. Leaves no listener behind. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

@@ -4,7 +4,9 @@
  */
 import { PipelineError } from "../../errors.ts";
 import { emit } from "../../telemetry/emit.ts";
-import { Endpoint, pause } from "./endpoint.ts";
+import { pause } from "../../flow/pause.ts";
+import { unlessAborted } from "../../flow/unless_aborted.ts";
+import { Endpoint } from "./endpoint.ts";
 import {
   SinkClosedError,
   SpillDamagedError,
@@ -194,6 +196,7 @@ class DirectorySpill implements Spill {
 
   async room(signal: AbortSignal): Promise<void> {
     while (this.#full !== undefined) {
+      signal.throwIfAborted();
       this.#rechecking ??= this.#recheck().finally(() => this.#rechecking = undefined);
       await this.#rechecking;
       if (this.#full !== undefined) await pause(this.#options.recheckMs, signal);
@@ -350,7 +353,7 @@ class DirectorySpill implements Spill {
         const text = `Cannot replay the spill in ${this.#options.directory}: ${textOf(error)}`;
         if (text !== told) emit({ kind: "spill_stuck", error: text });
         told = text;
-        await pause(this.#options.recheckMs, signal).catch(() => {});
+        await pause(this.#options.recheckMs, signal);
       }
     }
   }
@@ -492,16 +495,8 @@ class DirectorySpill implements Spill {
     this.#changes = Promise.withResolvers();
   }
 
-  async #changed(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const abort = () => aborted.reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      await Promise.race([this.#changes.promise, aborted.promise]);
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+  #changed(signal: AbortSignal): Promise<void> {
+    return unlessAborted(this.#changes.promise, signal);
   }
 }
 

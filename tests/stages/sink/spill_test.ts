@@ -305,6 +305,7 @@ Deno.test("a full disk refuses what it cannot hold, keeps what it acknowledged, 
   }
   assert.equal(spill.backlogBytes, before);
   assert.equal((await Deno.stat(await place.segment(0))).size, before);
+  await assert.rejects(spill.room(AbortSignal.abort(new Error("enough"))), /enough/);
   await spill.room(SIGNAL);
   assert.deepEqual(place.kinds().slice(-2), ["spill_full", "spill_has_room"]);
   spill.start();
