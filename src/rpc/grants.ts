@@ -349,6 +349,7 @@ export class Grants {
     const figures = node.classes[callClass];
     this.#silent.delete(node);
     node.connection.succeeded();
+    node.rates.passed(lease.startedMs, ask.need.method);
     if (figures.breaker.state === "half_open") {
       figures.breaker.probeSucceeded(now);
     } else figures.breaker.succeeded();
@@ -380,6 +381,7 @@ export class Grants {
       case "dead":
         // The node did its part.
         node.connection.succeeded();
+        node.rates.passed(lease.startedMs, ask.need.method);
         figures.breaker.succeeded();
         figures.completed(now, 1, full);
         break;

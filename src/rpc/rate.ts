@@ -13,7 +13,9 @@ const PAUSE_MAX_MS = 60_000;
 const PAUSE_SPREAD = 0.2;
 /** What is left of the rate that was refused. */
 const LEARNED_SHARE = 0.7;
-const GROWTH = 1.05;
+/** What a learned rate grows by, as a share of it; doubles each time, up to the whole, until the next refusal. */
+const GROWTH_FIRST = 0.2;
+const GROWTH_MAX = 1;
 const GROWTH_MS = 10_000;
 /** Share of the rate that must have been used before it grows. */
 const USED_SHARE = 0.8;
@@ -21,8 +23,6 @@ const USED_SHARE = 0.8;
 const FORGET_MS = 600_000;
 /** A lower learned rate would starve the node. */
 const LEARNED_MIN = 0.5;
-/** Refusals less than this after the end of the last pause belong together: the next pause doubles. */
-const STREAK_MS = 10_000;
 
 /** One rule at work. */
 class Bucket {
@@ -35,8 +35,11 @@ class Bucket {
   #learned = false;
   #limitedAtMs = -Infinity;
   #grownAtMs = 0;
+  #growth = GROWTH_FIRST;
   #usedSinceGrowth = 0;
-  #pauseMs = PAUSE_MS;
+  /** Pauses since the node last took a request. */
+  #pauses = 0;
+  #passed = false;
   pausedUntilMs = -Infinity;
   /** Requests by tenth of a second, newest last. */
   #sent: { tenth: number; count: number }[] = [];
@@ -82,28 +85,42 @@ class Bucket {
     while (this.#sent[0]!.tenth < tenth - 10) this.#sent.shift();
   }
 
-  /** The node refused. `retryAfterMs` is what it asked for. */
+  /** The node took a request that was sent then. */
+  passed(sentMs: number): void {
+    if (sentMs < this.pausedUntilMs) return; // it says nothing about what comes after the pause
+    this.#passed = true;
+    this.#pauses = 0;
+  }
+
+  /**
+   * The node refused. `retryAfterMs` is what it asked for. Where nothing passed since the last pause, the pause was too
+   * short, and how much was sent says nothing: a node that takes no request at all for some seconds is not slow.
+   */
   limited(nowMs: number, retryAfterMs: number | undefined, random: () => number): void {
     if (nowMs < this.pausedUntilMs) return;
-    this.#pauseMs = nowMs - this.pausedUntilMs < STREAK_MS ? Math.min(PAUSE_MAX_MS, this.#pauseMs * 2) : PAUSE_MS;
-    const ms = Math.min(PAUSE_MAX_MS, retryAfterMs ?? this.#pauseMs);
+    const ms = Math.min(PAUSE_MAX_MS, retryAfterMs ?? PAUSE_MS * 2 ** this.#pauses++);
     this.pausedUntilMs = nowMs + ms * (1 + PAUSE_SPREAD * random());
+    if (this.#passed) this.#learn(nowMs);
+    this.#passed = false;
+  }
+
+  #learn(nowMs: number): void {
     const tenth = Math.floor(nowMs / 100);
     const lastSecond = this.#sent.reduce((sum, slot) => slot.tenth > tenth - 10 ? sum + slot.count : sum, 0);
-    const rate = Math.max(LEARNED_MIN, LEARNED_SHARE * Math.min(lastSecond, this.#perSecond));
     this.#learned = true;
     this.#limitedAtMs = nowMs;
-    this.#perSecond = rate;
-    this.#burst = Math.max(1, Math.min(this.#configured?.burst ?? Infinity, rate));
+    this.#perSecond = Math.max(LEARNED_MIN, LEARNED_SHARE * Math.min(lastSecond, this.#perSecond));
+    this.#burst = Math.max(1, Math.min(this.#configured?.burst ?? Infinity, this.#perSecond));
     this.#tokens = Math.min(this.#tokens, this.#burst);
     this.#grownAtMs = nowMs;
+    this.#growth = GROWTH_FIRST;
     this.#usedSinceGrowth = 0;
   }
 
   reset(): void {
     this.#forget();
     this.pausedUntilMs = -Infinity;
-    this.#pauseMs = PAUSE_MS;
+    this.#pauses = 0;
   }
 
   #forget(): void {
@@ -128,7 +145,8 @@ class Bucket {
     this.#grownAtMs = nowMs;
     this.#usedSinceGrowth = 0;
     if (used < USED_SHARE * this.#perSecond) return;
-    this.#perSecond *= GROWTH;
+    this.#perSecond *= 1 + this.#growth;
+    this.#growth = Math.min(GROWTH_MAX, 2 * this.#growth);
     if (this.#configured !== undefined && this.#perSecond >= this.#configured.perSecond) return this.#forget();
     this.#burst = Math.max(1, Math.min(this.#configured?.burst ?? Infinity, this.#perSecond));
   }
@@ -164,6 +182,12 @@ export class RateLimits {
   take(nowMs: number, method: string, cost: number): void {
     this.#rest.take(nowMs, cost);
     for (const rule of this.#rules) if (rule.matches(method)) rule.take(nowMs, cost);
+  }
+
+  /** The node took a request of `method` that was sent then. */
+  passed(sentMs: number, method: string): void {
+    this.#rest.passed(sentMs);
+    for (const rule of this.#rules) if (rule.matches(method)) rule.passed(sentMs);
   }
 
   /** The node refused `method`: its rule pauses, or the node when no rule names it. */
