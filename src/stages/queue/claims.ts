@@ -32,8 +32,8 @@ export class Claims {
   readonly #aloneAfterRecoveries: number;
   readonly #waiting: LaneWaiting[] = [];
   readonly #running = new Set<Lease>();
-  /** Leases that wait until they can run alone. */
-  readonly #alone: Lease[] = [];
+  /** Leases that wait until they can run alone, and do not stand still by it. */
+  readonly #alone: { readonly lease: Lease; readonly waiting: Disposable }[] = [];
   readonly #drains = new WeakSet<AbortSignal>();
   #pumps = 0;
   /** Lanes that the claims under way speak for. */
@@ -84,6 +84,11 @@ export class Claims {
     this.#waiting.splice(0, this.#waiting.length, ...staying);
     if (leaving.length > 0) this.#rouse();
     for (const lane of leaving) lane.resolve(undefined);
+    if (staying.length > 0) return;
+    for (const { lease, waiting } of this.#alone.splice(0)) {
+      waiting[Symbol.dispose]();
+      giveBack(lease);
+    }
   }
 
   async #run(): Promise<void> {
@@ -116,7 +121,7 @@ export class Claims {
       const share = Math.min(Math.ceil(this.#free / left), MOST_PER_CLAIM, this.#capacity(queue.network));
       if (share <= 0) continue;
       for (const lease of await this.#claim(queue, share)) {
-        if (lease.task.recoveries >= this.#aloneAfterRecoveries) this.#alone.push(lease);
+        if (lease.task.recoveries >= this.#aloneAfterRecoveries) this.#alone.push({ lease, waiting: lease.waiting() });
         else this.#give(lease);
         served = true;
       }
@@ -140,9 +145,11 @@ export class Claims {
 
   #startAlone(): boolean {
     if (this.#running.size > 0 || this.#asked > 0 || this.#waiting.length === 0) return false;
-    const lease = this.#alone.shift();
-    if (lease !== undefined) this.#give(lease);
-    return lease !== undefined;
+    const next = this.#alone.shift();
+    if (next === undefined) return false;
+    next.waiting[Symbol.dispose]();
+    this.#give(next.lease);
+    return true;
   }
 
   #runsAlone(): boolean {
@@ -153,7 +160,7 @@ export class Claims {
   #give(lease: Lease): void {
     const lane = this.#waiting.shift();
     if (lane === undefined) { // its lane drained while the claim was on its way
-      void lease.settle({ outcome: "release", delayMs: 0 }).catch(() => {});
+      giveBack(lease);
       return;
     }
     this.#running.add(lease);
@@ -181,6 +188,11 @@ export class Claims {
       over.abort(ROUSED);
     }
   }
+}
+
+/** Where the queue does not take it, the lease runs out. */
+function giveBack(lease: Lease): void {
+  lease.settle({ outcome: "release", delayMs: 0 }).catch(() => {});
 }
 
 function passed(ms: number, signal: AbortSignal): Promise<void> {

@@ -54,6 +54,7 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
   const memories = new Map<string, SharedArrayBuffer>();
   const pulses = new Map<string, Pulse<Watching>>();
   let beating = false;
+  let closing = false;
   client.on("error", () => {}); // the main connection reports outages; without a listener each would be printed
   client.connect().catch(() => {}); // reconnects by itself
 
@@ -81,6 +82,7 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
       if (tokens.length > 0) send({ kind: "lost", network, tokens });
       send({ kind: "renewed", network, leases: leases.length - tokens.length });
     } catch (error) {
+      if (closing) return;
       const known = accessError(target, error);
       send({ kind: "failed", message: (known ?? error as Error).message });
     }
@@ -109,6 +111,7 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
           break;
         }
         case "close":
+          closing = true;
           clearInterval(timer);
           void disconnected(client).then(() => {
             send({ kind: "closed" });

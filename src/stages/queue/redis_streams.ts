@@ -158,6 +158,7 @@ class MainConnection {
   #saidAtMs = 0;
   #lastError = "connection closed";
   #opened = false;
+  #closing = false;
 
   constructor(target: RedisTarget) {
     this.#target = target;
@@ -175,7 +176,7 @@ class MainConnection {
     });
     this.client.connect().catch(() => {}); // reconnects by itself
     this.ready = first.promise.then(() => this.#inspect()).catch(async (error) => {
-      await disconnected(this.client);
+      await this.#disconnect();
       throw error;
     });
   }
@@ -193,10 +194,17 @@ class MainConnection {
   /** Whoever waits for the first connection waits no longer. */
   async close(): Promise<void> {
     this.#first.reject(new QueueClosedError(new URL(this.#target.url).host));
-    await disconnected(this.client);
+    await this.#disconnect();
+  }
+
+  /** What we end ourselves is no outage. */
+  #disconnect(): Promise<void> {
+    this.#closing = true;
+    return disconnected(this.client);
   }
 
   #away(): void {
+    if (this.#closing) return;
     const now = performance.now();
     this.#awaySinceMs ??= now;
     this.#left.resolve();

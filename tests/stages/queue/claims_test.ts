@@ -102,6 +102,27 @@ Deno.test("a task that was in crashes runs while nothing else does", () =>
     assert.deepEqual(alone, [1]);
   }, { ...OPTIONS, maxRecoveries: 5 }));
 
+Deno.test("a task that waits to run alone does not stand still, and goes back with its crashes when the lanes drain", () =>
+  withQueues({ one: 2 }, async ([queue], clock) => {
+    for (let crashes = 0; crashes < 2; crashes++) {
+      await queue!.fetch(1);
+      clock.advance(OPTIONS.leaseMs + 1); // its owner is gone
+    }
+    const claims = new Claims([queue!], () => Infinity, 2);
+    const drain = new AbortController();
+    const [running, ...waiting] = [1, 2].map(() => claims.next(drain.signal));
+    assert.equal((await running)!.task.recoveries, 0);
+    const inFlight = async () => (await queue!.stats()).classes.process_forwards.inFlight;
+    clock.advance(3 * OPTIONS.stallTimeoutMs);
+    queue!.beat();
+    assert.equal(await inFlight(), 1, "what runs here does not move");
+    drain.abort();
+    assert.deepEqual(await Promise.all(waiting), [undefined]);
+    assert.equal(await inFlight(), 0);
+    const released = (await queue!.fetch(2)).find(({ task }) => task.recoveries > 0);
+    assert.equal(released?.task.recoveries, 2);
+  }, { ...OPTIONS, maxRecoveries: 5 }));
+
 Deno.test("where many lanes wait a second claim is under way before the first has brought anything, and no third", () =>
   withQueues({ one: 500 }, async ([queue]) => {
     const answers: PromiseWithResolvers<void>[] = [];
