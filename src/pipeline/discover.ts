@@ -117,8 +117,8 @@ export class Leader {
   /** Backwards: lowest number of the run of blocks that the backfill goes on from. */
   #bottom: number | undefined;
   #checkpoint: number | undefined;
-  /** The nodes did not agree about a block in the last turn forwards: it is looked at again soon. */
-  #disagreed = false;
+  /** When the next turn forwards is due though no head comes: the limiter, or the nodes' agreement, held the last one up. */
+  #soonMs: number | undefined;
 
   constructor(network: DiscoverNetwork, direction: Direction, office: Office) {
     this.#network = network;
@@ -175,8 +175,8 @@ export class Leader {
     const { pool, blockTimeMs } = this.#network;
     return looks(pool.heads.pipe(map((head) => head.number)), blockTimeMs).pipe(
       conflateMap((head) =>
-        this.#turn((signal, tell) => this.follow(this.#disagreed ? undefined : head, signal, tell)).pipe(
-          repeat({ delay: () => this.#disagreed ? timer(MIN_LOOK_MS) : EMPTY }),
+        this.#turn((signal, tell) => this.follow(this.#soonMs === undefined ? head : undefined, signal, tell)).pipe(
+          repeat({ delay: () => this.#soonMs === undefined ? EMPTY : timer(this.#soonMs) }),
         )
       ),
     );
@@ -255,7 +255,7 @@ export class Leader {
    */
   async follow(head: number | undefined, signal: AbortSignal, tell: (step: DiscoverStep) => void): Promise<void> {
     const { ledger, confirmations, chain, name } = this.#network;
-    this.#disagreed = false;
+    this.#soonMs = undefined;
     const tip = head ?? await chain.headNumber(this.#intake.ask(signal));
     this.#tip = tip;
     emit({ kind: "head_seen", network: name, blockNumber: tip });
@@ -279,8 +279,10 @@ export class Leader {
       }
       if (parents.some((row) => row.blockHash !== headers[0]!.parentHash)) {
         const left = await this.#followReorg(next - 1, signal);
-        this.#disagreed = left === undefined;
-        if (left === undefined) return;
+        if (left === undefined) {
+          this.#soonMs = MIN_LOOK_MS;
+          return;
+        }
         this.#next = left;
         continue;
       }
@@ -309,6 +311,7 @@ export class Leader {
     }
     if (limiter === undefined) return confirmed;
     const limit = await limiter.highest();
+    if (limit < confirmed) this.#soonMs = limiter.options.refreshMs;
     if (limit < next) this.#close("limiter");
     return Math.min(confirmed, limit);
   }

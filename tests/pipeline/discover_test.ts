@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { firstValueFrom } from "rxjs";
+import { firstValueFrom, take, toArray } from "rxjs";
 import { looks } from "../../src/pipeline/discover.ts";
 import { Repair } from "../../src/pipeline/repair.ts";
 import { processRequest } from "../../src/pipeline/requests.ts";
@@ -102,6 +102,15 @@ Deno.test("nothing enters beyond the limiter, nor while it does not know", async
   assert.deepEqual(await world.follow(leader), [7, 8, 9]);
   assert.deepEqual(world.seen("window_closed").map((event) => event.reason), ["limiter", "limiter", "limiter"]);
   assert.equal(world.seen("window_opened").length, 2);
+});
+
+Deno.test("what the limiter holds back is looked at with each refresh, not with the next head", async () => {
+  const answers = [undefined, 5, 5, 9, 10];
+  const limiter = new Limiter({ refreshMs: 1, maxAgeMs: 60_000 }, () => Promise.resolve(answers.shift()));
+  await using world = new World(new MadeUpChain(10), { startBlock: 3, limiter });
+  const leader = await world.leader();
+  const steps = await firstValueFrom(leader.forwards().pipe(take(3), toArray()));
+  assert.deepEqual(steps.map(({ accepted }) => accepted), [[3, 4, 5], [6, 7, 8, 9], [10]]);
 });
 
 Deno.test("an empty ledger backwards begins below the limiter too", async () => {
