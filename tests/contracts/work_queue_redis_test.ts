@@ -573,6 +573,28 @@ Deno.test("redis: a wrong password and a missing right are named, the password i
 /** As the text of the error says. */
 const RIGHTS = ["+@read", "+@write", "+@scripting", "+@blocking", "+@connection", "+time", "+info", "+wait"];
 
+Deno.test("redis: what a process ends itself is told as no outage, whether Redis is there or not", () =>
+  withRedis(async (server) => {
+    for (const away of [false, true]) {
+      await listening(async (events) => {
+        const queues = redisQueues(target(server.port), QUICK, fixedRandom());
+        const queue = await queues.open(NETWORK);
+        await queue.enqueue(planOf(away ? 2 : 1, 1), await elected(queue));
+        await only(queue.fetch(1));
+        if (away) {
+          await server.down();
+          await eventually("away", () => events.some(({ kind }) => kind === "queue_unreachable"));
+        }
+        const said = (): number =>
+          events.filter(({ kind }) => kind === "queue_unreachable" || kind === "queue_heartbeat_failed").length;
+        const before = said();
+        await queues.close();
+        assert.equal(said(), before);
+        if (away) await server.up();
+      });
+    }
+  }));
+
 async function withQueueAs(url: string, test: (queue: WorkQueue) => Promise<void>): Promise<void> {
   const queues = redisQueues({ url, prefix: "test", replicas: 0 }, OPTIONS, fixedRandom());
   try {
