@@ -44,8 +44,8 @@ export function wholeBlock(transactions: number): readonly TransactionRange[] {
 }
 
 /**
- * Cuts a block into `count` ranges of about equal gas. Depends on the block and the count alone, so that the same block
- * is cut alike when it is enqueued again.
+ * Cuts a block into about `count` ranges of about equal gas, at most twice as many: a transaction with more gas than a
+ * share is alone. Depends on the block and the count, so that the same block is cut alike when it is enqueued again.
  *
  * @param gasUsed Of each transaction, in order.
  * @param count At most one per transaction.
@@ -55,12 +55,19 @@ export function equalGasRanges(gasUsed: readonly number[], count: number): reado
   const ranges: TransactionRange[] = [];
   let first = 0;
   let sum = 0;
+  let shares = 0;
   for (const [index, gas] of gasUsed.entries()) {
+    const large = gas * count > total;
+    if (large && index > first) {
+      ranges.push({ first, last: index - 1 });
+      first = index;
+    }
     sum += gas;
-    const share = Math.ceil((total * (ranges.length + 1)) / count);
-    if (sum < share && index < gasUsed.length - 1) continue;
+    const reached = Math.floor((sum * count) / total);
+    if (!large && !(reached > shares) && index < gasUsed.length - 1) continue;
     ranges.push({ first, last: index });
     first = index + 1;
+    shares = reached;
   }
   return ranges;
 }
