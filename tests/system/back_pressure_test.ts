@@ -1,6 +1,10 @@
-/** A store that takes nothing: what the assembled pipeline has in hand stays within its bounds, and nothing is lost. */
+/**
+ * A store that takes nothing: what the assembled pipeline has in hand stays within its bounds, a process that has to
+ * end puts it on disk, and nothing is lost.
+ */
 import assert from "node:assert/strict";
 import { Workload } from "../../src/embedded/workload.ts";
+import { inspectSpill } from "../../src/stages/sink/spill_inspect.ts";
 import { openChain } from "../embedded/open_chain.ts";
 import { assertExact } from "./exact.ts";
 import { hangingStore } from "./hanging_store.ts";
@@ -31,8 +35,9 @@ Deno.test("with a sink that never completes, tasks, blocks and bytes in hand sta
     clickhouse: { ...store.section, url: door.url },
     network: { window: { maxPendingBlocks: WINDOW } },
     rest: {
-      work: { workers: 1, lanes: LANES },
+      work: { workers: 1, lanes: LANES, drain: "500ms" },
       sink: {
+        drain: "500ms",
         memoryBytes: `${2 * MEMORY_BYTES}B`,
         holdBytes: `${MEMORY_BYTES / 2}B`,
         spill: { maxBytes: `${SPILL_BYTES}B`, segmentBytes: `${SPILL_BYTES / 4}B`, after: "1h" },
@@ -62,7 +67,15 @@ Deno.test("with a sink that never completes, tasks, blocks and bytes in hand sta
     `${metric(text, "trace_bytes_total")} bytes read, ${budget} allowed`,
   );
 
+  assert.equal(await processor.end("SIGTERM"), 0, processor.log());
+  let records = 0;
+  for await (const { operations, damaged } of inspectSpill(`${processor.directory}/spill`)) {
+    records += operations.record;
+    assert.deepEqual(damaged, []);
+  }
+  assert.ok(records > 0, "what was accepted waits on disk with its record");
   door.open();
+  await processor.again();
   const complete =
     "SELECT uniqExact(block_number) AS blocks FROM execution_block FINAL WHERE meta_network_name = {network:String} AND state = 'complete'";
   await until("every block", 90_000, async () => {

@@ -47,12 +47,16 @@ export interface StackConfig {
 /** A running `main.ts start`. */
 export interface Processor extends AsyncDisposable {
   readonly pid: number;
+  /** Where it runs. */
+  readonly directory: string;
   /** Its configuration. */
   readonly file: string;
   /** What it has written to stderr so far. */
   log(): string;
   /** Sends a signal and waits for its end. @returns the exit code. */
   end(signal: Deno.Signal): Promise<number>;
+  /** Starts it again where it was, once it has ended. */
+  again(): Promise<void>;
 }
 
 /** Starts the processor with the permissions of `deno task start`; ended by `await using`. */
@@ -77,35 +81,46 @@ export async function startProcessor(config: StackConfig): Promise<Processor> {
       ...rest,
     }),
   );
-  const child = new Deno.Command(Deno.execPath(), {
-    args: startArguments(project.tasks.start, new URL("../../", import.meta.url), file),
-    cwd: directory,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
   let log = "";
-  const logged = (async () => {
-    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
-  })();
-  let ended = false;
-  const status = child.status.then((result) => {
-    ended = true;
-    return result;
-  });
-  const end = async (signal: Deno.Signal) => {
-    if (!ended) child.kill(signal);
-    const { code } = await status;
-    await logged;
-    return code;
+  const start = () => {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: startArguments(project.tasks.start, new URL("../../", import.meta.url), file),
+      cwd: directory,
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const logged = (async () => {
+      for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
+    })();
+    let ended = false;
+    const status = child.status.then((result) => {
+      ended = true;
+      return result;
+    });
+    const end = async (signal: Deno.Signal) => {
+      if (!ended) child.kill(signal);
+      const { code } = await status;
+      await logged;
+      return code;
+    };
+    return { pid: child.pid, end };
   };
+  let running = start();
   return {
-    pid: child.pid,
+    get pid() {
+      return running.pid;
+    },
+    directory,
     file,
     log: () => log,
-    end,
+    end: (signal) => running.end(signal),
+    async again() {
+      await running.end("SIGKILL");
+      running = start();
+    },
     async [Symbol.asyncDispose]() {
-      await end("SIGKILL");
+      await running.end("SIGKILL");
       await Deno.remove(directory, { recursive: true });
     },
   };
