@@ -342,7 +342,7 @@ export const configSchema = z.strictObject({
   }, "The gas-closure proof of each trace against its receipt."),
   sink: group({
     rows: key(count().default(100_000), "Rows of an insert."),
-    bytes: key(size().prefault("32MiB"), "Bytes of an insert."),
+    bytes: key(size().prefault("32MiB"), "Bytes of an insert; less where many workers share memoryBytes."),
     linger: key(duration().prefault("200ms"), "Longest wait of a row for a fuller insert."),
     holdBytes: key(
       size().prefault("16MiB"),

@@ -65,17 +65,23 @@ export function queueOptions(config: Config, lanes: number): QueueOptions {
   };
 }
 
-/** @param isolates How many sinks share the process's memory budget. */
+/**
+ * Where many isolates share the memory, batches are smaller: those in flight, one that waits and one that fills must fit
+ * into an isolate's share, or rows would go by way of the disk in normal operation.
+ *
+ * @param isolates How many sinks share the process's memory budget.
+ */
 export function sinkOptions(config: Config, isolates: number): SinkOptions {
   const { sink } = config;
+  const memoryBytes = Math.floor(sink.memoryBytes / isolates);
   return {
     isolate: "main",
     rows: sink.rows,
-    bytes: sink.bytes,
+    bytes: Math.min(sink.bytes, Math.floor(memoryBytes / (sink.inFlight + 2))),
     lingerMs: sink.linger,
     holdBytes: sink.holdBytes,
     inFlight: sink.inFlight,
-    memoryBytes: Math.floor(sink.memoryBytes / isolates),
+    memoryBytes,
     settleOn: sink.settleOn,
     spillAfterMs: sink.spill.after,
     retry: { initialDelayMs: sink.retry.base, maxDelayMs: sink.retry.max },
