@@ -45,6 +45,8 @@ export interface Evidence {
   /** First characters of a body that is no JSON-RPC answer. */
   readonly body?: string;
   readonly bytes?: number;
+  /** What was sent: told where the node says that we made a mistake. */
+  readonly request?: string;
 }
 
 interface Facts {
@@ -219,6 +221,9 @@ export function classify(evidence: Evidence, node: string): Failure {
   const words = message || evidence.body || evidence.transport || evidence.document || "";
   const facts = factsOf(evidence);
   const row = rowOf(facts) ?? UNCLASSIFIED;
+  const text = row.reason === "bad_request" && evidence.request !== undefined
+    ? `${words.slice(0, TEXT_BYTES / 2)} (asked: ${evidence.request})`
+    : words;
   const retryAfterMs = readRetryAfter(evidence);
   const capBytes = /exceeded max limit of (\d+)/.exec(facts.text)?.[1];
   return {
@@ -227,7 +232,7 @@ export function classify(evidence: Evidence, node: string): Failure {
     node,
     action: row.action,
     reason: row.reason,
-    text: withoutUrls(words).slice(0, TEXT_BYTES),
+    text: withoutUrls(text).slice(0, TEXT_BYTES),
     bytes: evidence.bytes ?? 0,
     ...(code === undefined ? {} : { code }),
     ...(evidence.httpStatus === undefined || evidence.httpStatus === 200 ? {} : { httpStatus: evidence.httpStatus }),

@@ -29,14 +29,14 @@ export class Sender {
   /** Sends one call. Rejects with the signal's reason when that fires, unless it is a time limit. */
   async send(view: NodeView, callClass: CallClass, call: Call, signal: AbortSignal): Promise<Reply> {
     const id = this.nextId();
-    const evidence = { family: view.flags.family, class: callClass, method: call.method } as const;
-    const failed = (facts: Partial<Evidence>): Reply => ({
-      ok: false,
-      failure: classify({ ...evidence, ...facts }, view.name),
-    });
+    const request = encodeCall(id, call);
+    const failed = (facts: Partial<Evidence>): Reply => {
+      const evidence = { family: view.flags.family, class: callClass, method: call.method, request };
+      return { ok: false, failure: classify({ ...evidence, ...facts }, view.name) };
+    };
     let exchange: Exchange;
     try {
-      exchange = await this.#transport.exchange(view, encodeCall(id, call), signal);
+      exchange = await this.#transport.exchange(view, request, signal);
     } catch (error) {
       if (error instanceof TransportError) return failed({ transport: error.fault });
       throw error;

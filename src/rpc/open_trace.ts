@@ -60,18 +60,19 @@ export async function openTrace(
   const started = performance.now();
   const method = traceMethod(request);
   const watch = new Watch(view.limits, signal);
-  const evidence = { family: view.flags.family, class: "trace", method } as const;
+  const body = traceBody(view, request);
+  const evidence = { family: view.flags.family, class: "trace", method, request: body } as const;
   const fail = (facts: Partial<Evidence>, cause?: unknown) =>
     new RpcFailure(classify({ ...evidence, ...facts }, view.name), false, { cause });
   try {
-    const response = await post(connections, view, traceBody(view, request), watch.signal);
+    const response = await post(connections, view, body, watch.signal);
     watch.arrived();
     if (response.status !== 200) {
-      const body = await readStart(response);
+      const start = await readStart(response);
       throw fail({
         httpStatus: response.status,
-        body,
-        ...errorMember(body),
+        body: start,
+        ...errorMember(start),
         ...(response.headers.has("retry-after") ? { retryAfter: response.headers.get("retry-after")! } : {}),
       });
     }
@@ -150,7 +151,7 @@ class Watch {
   };
 }
 
-type TraceEvidence = Pick<Evidence, "family" | "class" | "method">;
+type TraceEvidence = Pick<Evidence, "family" | "class" | "method" | "request">;
 
 class Reply implements TraceReply {
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;

@@ -79,6 +79,28 @@ for (const [name, reaction, action, reason] of FAULTS) {
   });
 }
 
+Deno.test("a request that a node refuses as malformed is told whole: the mistake is ours", async () => {
+  using recorder = new Recorder();
+  await using node = startFlakyNode();
+  await using pool = await open(node);
+  const error = { code: -32602, message: "invalid argument 0" };
+  node.script = ({ method }) =>
+    method.endsWith("Code") || method.startsWith("debug") ? { kind: "error", error } : undefined;
+  await assert.rejects(pool.request("eth_getCode", ["0x12", "latest"], read()), (failure) => {
+    assert.ok(failure instanceof RpcFailure);
+    assert.equal(failure.disposition, "dead");
+    return true;
+  });
+  assert.match(
+    recorder.of("rpc_failed").at(-1)!.text,
+    /^invalid argument 0 \(asked: \{"jsonrpc":"2\.0","id":\d+,"method":"eth_getCode","params":\["0x12","latest"\]\}\)$/,
+  );
+  await traceOf(node, {}, async (reply) => {
+    await new Response(reply.body).bytes();
+    assert.match(reply.failure({ kind: "error", error }).text, /asked: .*"debug_traceTransaction".*4444/);
+  });
+});
+
 Deno.test("a compressed answer beyond the cap ends the call, not the process", async () => {
   const zeros = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
