@@ -2,6 +2,7 @@
 import { emit } from "../../telemetry/emit.ts";
 import type { FromHeartbeat, ToHeartbeat } from "./heartbeat_worker.ts";
 import type { Heart } from "./leases.ts";
+import { heartMs } from "./lease_text.ts";
 import type { QueueOptions } from "./port.ts";
 import type { RedisTarget } from "./redis_connection.ts";
 
@@ -27,17 +28,7 @@ export class HeartbeatThread {
   /** The heart of one network. */
   heart(network: string, findings: Findings): Heart {
     this.#findings.set(network, findings);
-    return {
-      share: (buffer, memory) => this.#send({ kind: "share", network, buffer, memory }),
-      watch: (leases) => {
-        const cells = new Int32Array(3 * leases.length);
-        leases.forEach(({ cell, term }, index) => cells.set([cell.buffer, cell.offset, term], 3 * index));
-        const lines = leases.map(({ id, delivery: { task, entry, token } }) =>
-          `${shortClass(task.class)} ${entry} ${token} ${id}`
-        );
-        this.#send({ kind: "watch", network, leases: lines.join("\n"), cells });
-      },
-    };
+    return { now: heartMs, share: (memory) => this.#send({ kind: "share", network, memory }) };
   }
 
   /** Ends the thread, and with it every renewal. */
@@ -65,9 +56,4 @@ export class HeartbeatThread {
         return this.#closed.resolve();
     }
   }
-}
-
-/** `process_forwards` is `pf` in keys. */
-export function shortClass(taskClass: string): string {
-  return `${taskClass[0]}${taskClass[taskClass.indexOf("_") + 1]}`;
 }

@@ -3,8 +3,17 @@
  * main isolate cost no lease. It renews what moves, and tells what is lost and what stands still.
  */
 /// <reference lib="deno.worker" />
-import { accessError, disconnected, newClient, type RedisTarget, runScript, script } from "./redis_connection.ts";
-import { CELL_LENGTH, Pulse, type Watched } from "./pulse.ts";
+import {
+  accessError,
+  disconnected,
+  newClient,
+  type RedisTarget,
+  runScript,
+  script,
+  shortClass,
+} from "./redis_connection.ts";
+import { Pulse } from "./pulse.ts";
+import { heartMs, leaseOf } from "./lease_text.ts";
 import heartbeat from "./scripts/heartbeat.lua" with { type: "text" };
 
 /** To the thread. */
@@ -16,15 +25,7 @@ export type ToHeartbeat =
     readonly heartbeatMs: number;
     readonly stallTimeoutMs: number;
   }
-  | { readonly kind: "share"; readonly network: string; readonly buffer: number; readonly memory: SharedArrayBuffer }
-  | {
-    readonly kind: "watch";
-    readonly network: string;
-    /** A line each: class, entry, token and id of the task. One text is a cheaper message than many objects. */
-    readonly leases: string;
-    /** Of each lease in turn: number of the buffer, offset in bytes and term of its progress cell. */
-    readonly cells: Int32Array;
-  }
+  | { readonly kind: "share"; readonly network: string; readonly memory: SharedArrayBuffer }
   | { readonly kind: "close" };
 
 /** From the thread. */
@@ -34,10 +35,6 @@ export type FromHeartbeat =
   | { readonly kind: "renewed"; readonly network: string; readonly leases: number }
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "closed" };
-
-interface Watching extends Watched {
-  readonly line: string;
-}
 
 const HEARTBEAT = script(heartbeat);
 const ARGUMENTS_KEEP_UNUSED = 0;
@@ -51,8 +48,7 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
   receive(message: ToHeartbeat): void;
 } {
   const client = newClient(target);
-  const memories = new Map<string, SharedArrayBuffer>();
-  const pulses = new Map<string, Pulse<Watching>>();
+  const pulses = new Map<string, Pulse>();
   let beating = false;
   let closing = false;
   client.on("error", () => {}); // the main connection reports outages; without a listener each would be printed
@@ -63,8 +59,14 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
     beating = true;
     try {
       for (const [network, pulse] of pulses) {
-        const { moving, stalled } = pulse.take(performance.now());
-        if (stalled.length > 0) send({ kind: "stalled", network, tokens: stalled.map(tokenOf) });
+        const { moving, stalled } = pulse.take(heartMs());
+        if (stalled.length > 0) {
+          send({
+            kind: "stalled",
+            network,
+            tokens: stalled.map((text) => Number(leaseOf(text).token)),
+          });
+        }
         for (let from = 0; from < moving.length; from += MOST_PER_SCRIPT) {
           await renew(network, moving.slice(from, from + MOST_PER_SCRIPT));
         }
@@ -74,8 +76,11 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
     }
   }
 
-  async function renew(network: string, leases: readonly Watching[]): Promise<void> {
-    const args = leases.flatMap(({ line }) => line.split(" "));
+  async function renew(network: string, leases: readonly string[]): Promise<void> {
+    const args = leases.flatMap((text) => {
+      const { taskClass, entry, token, id } = leaseOf(text);
+      return [shortClass(taskClass), entry, token, id];
+    });
     try {
       const lost = await runScript(client, target, HEARTBEAT, network, [ARGUMENTS_KEEP_UNUSED, consumer, ...args]);
       const tokens = (lost as string[]).map(Number);
@@ -92,22 +97,10 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
   return {
     receive(message) {
       switch (message.kind) {
-        case "share":
-          memories.set(`${message.network} ${message.buffer}`, message.memory);
-          break;
-        case "watch": {
-          const pulse = pulses.get(message.network) ?? new Pulse<Watching>(stallTimeoutMs);
+        case "share": {
+          const pulse = pulses.get(message.network) ?? new Pulse(stallTimeoutMs);
           pulses.set(message.network, pulse);
-          const { leases, cells } = message;
-          leases.split("\n").forEach((line, index) => {
-            const [buffer, offset, term] = cells.subarray(3 * index, 3 * index + 3) as unknown as [
-              number,
-              number,
-              number,
-            ];
-            const memory = memories.get(`${message.network} ${buffer}`) as SharedArrayBuffer;
-            pulse.watch({ line, term, progress: new Int32Array(memory, offset, CELL_LENGTH) }, performance.now());
-          });
+          pulse.share(message.memory);
           break;
         }
         case "close":
@@ -121,10 +114,6 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
       }
     },
   };
-}
-
-function tokenOf({ line }: Watching): number {
-  return Number(line.split(" ")[2]);
 }
 
 let heart: ReturnType<typeof open> | undefined;

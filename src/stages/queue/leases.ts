@@ -17,7 +17,8 @@ import {
   type TransactionRange,
   type Verdict,
 } from "./port.ts";
-import { MOVES, TERM, waitingIn } from "./pulse.ts";
+import { textOfLease } from "./lease_text.ts";
+import { MOVES, waitingIn } from "./pulse.ts";
 import { type ProgressCell, ProgressCells } from "./progress_cells.ts";
 
 /** One delivery of a task. */
@@ -76,21 +77,12 @@ export interface LeaseStore {
   bury(delivery: Delivery, failure: Failure): Promise<Verdict>;
 }
 
-/** Renews leases that move, from wherever a busy event loop cannot stop it; forgets one when its cell is given back. */
+/** Renews leases that move, from wherever a busy event loop cannot stop it. It sees them in their cells. */
 export interface Heart {
-  /** Makes the memory of a buffer of cells known. */
-  share(buffer: number, memory: SharedArrayBuffer): void;
-  watch(leases: readonly Beating[]): void;
-}
-
-/** A lease in hand as its heart gets to know it. */
-export interface Beating {
-  readonly delivery: Delivery;
-  /** Of the task. */
-  readonly id: string;
-  readonly cell: ProgressCell;
-  /** How often the cell had been handed out before. */
-  readonly term: number;
+  /** The leases of another memory are to be watched. */
+  share(memory: SharedArrayBuffer): void;
+  /** Its clock, milliseconds. */
+  now(): number;
 }
 
 interface Waiting {
@@ -106,11 +98,10 @@ export function backoffMs(attempts: number, options: QueueOptions, random: Rando
 }
 
 /** A lease in hand. */
-class Held implements Lease, Beating {
+class Held implements Lease {
   readonly delivery: Delivery;
   readonly id: string;
   readonly cell: ProgressCell;
-  readonly term: number;
   readonly sinceMs: number;
   verdict: Promise<Verdict> | undefined;
   readonly #settle: (held: Held, settlement: Settlement) => Promise<Verdict>;
@@ -119,14 +110,14 @@ class Held implements Lease, Beating {
 
   constructor(
     delivery: Delivery,
-    cell: ProgressCell,
+    cells: ProgressCells,
     sinceMs: number,
+    heartMs: number,
     settle: (held: Held, settlement: Settlement) => Promise<Verdict>,
   ) {
     this.delivery = delivery;
     this.id = taskId(delivery.task);
-    this.cell = cell;
-    this.term = Atomics.load(cell.progress, TERM);
+    this.cell = cells.take(textOfLease(delivery.task.class, delivery.entry, delivery.token, this.id), heartMs);
     this.sinceMs = sinceMs;
     this.#settle = settle;
   }
@@ -203,12 +194,17 @@ export class Leases {
     this.#store = store;
     this.#heart = heart;
     this.#random = random;
-    this.#cells = new ProgressCells((buffer, memory) => heart.share(buffer, memory));
+    this.#cells = new ProgressCells((memory) => heart.share(memory));
   }
 
   /** Tokens of the leases in hand. */
   get tokens(): readonly number[] {
     return [...this.#held.keys()];
+  }
+
+  /** The delivery of a token in hand. */
+  delivery(token: number): Delivery | undefined {
+    return this.#held.get(token)?.delivery;
   }
 
   /** Claims up to `free` tasks. `nextMs`: when to look again, if known. */
@@ -270,9 +266,9 @@ export class Leases {
 
   #hold(deliveries: readonly Delivery[]): readonly Held[] {
     if (deliveries.length === 0) return [];
-    const [nowMs, dateMs] = [performance.now(), Date.now()];
+    const [nowMs, dateMs, heartMs] = [performance.now(), Date.now(), this.#heart.now()];
     const fresh = deliveries.map((delivery) => {
-      const held = new Held(delivery, this.#cells.take(), nowMs, this.#settleHeld);
+      const held = new Held(delivery, this.#cells, nowMs, heartMs, this.#settleHeld);
       const { task: { class: taskClass, firstEnqueuedMs, attempts, recoveries }, token } = delivery;
       const older = this.#tokens.get(held.id);
       if (older !== undefined) this.lose([older], "taken_over"); // this process had been stopped for longer than its lease
@@ -283,7 +279,6 @@ export class Leases {
       emit({ kind: "queue_claimed", network: this.#network, class: taskClass, waitSeconds, attempts, recoveries });
       return held;
     });
-    this.#heart.watch(fresh);
     this.#tellInHand();
     return fresh;
   }

@@ -47,7 +47,8 @@ import {
   type WorkQueues,
 } from "./port.ts";
 import { totalError } from "./plan_error.ts";
-import { Pulse, type Watched } from "./pulse.ts";
+import { leaseOf } from "./lease_text.ts";
+import { Pulse } from "./pulse.ts";
 
 const REQUEST_KEY_MS = 24 * 3600 * 1000;
 const MAX_ROUNDS = 20;
@@ -839,7 +840,7 @@ export class MemoryQueue implements WorkQueue {
   readonly #options: QueueOptions;
   readonly #clock: Clock;
   readonly #leases: Leases;
-  readonly #pulse: Pulse<Watched & { readonly delivery: Delivery }>;
+  readonly #pulse: Pulse;
   readonly #closed = new AbortController();
   #beat: Disposable;
   #beatAtMs: number;
@@ -864,14 +865,7 @@ export class MemoryQueue implements WorkQueue {
       giveBack: (item) => Promise.resolve(state.giveBack(item)),
       bury: (delivery, failure) => Promise.resolve(state.bury(delivery, failure)),
     };
-    const heart: Heart = {
-      share: () => {},
-      watch: (leases) => {
-        for (const { delivery, cell: { progress }, term } of leases) {
-          this.#pulse.watch({ progress, term, delivery }, clock.now());
-        }
-      },
-    };
+    const heart: Heart = { share: (memory) => this.#pulse.share(memory), now: () => clock.now() };
     this.#leases = new Leases(network, options, store, heart, random);
     this.#beatAtMs = clock.now();
     this.#beat = clock.after(options.heartbeatMs, () => this.#renew());
@@ -893,12 +887,13 @@ export class MemoryQueue implements WorkQueue {
   beat(): void {
     this.#beatAtMs = this.#clock.now();
     const { moving, stalled } = this.#pulse.take(this.#clock.now());
-    const lost = this.#state.renew(moving.map(({ delivery }) => delivery));
+    const tokens = (texts: readonly string[]) => texts.map((text) => Number(leaseOf(text).token));
+    const lost = this.#state.renew(tokens(moving).flatMap((token) => this.#leases.delivery(token) ?? []));
     if (lost.length > 0) this.#leases.lose(lost, "taken_over");
     if (moving.length > lost.length) {
       emit({ kind: "queue_renewed", network: this.network, leases: moving.length - lost.length });
     }
-    void this.#leases.giveUp(stalled.map(({ delivery }) => delivery.token));
+    void this.#leases.giveUp(tokens(stalled));
   }
 
   enqueue(plan: BlockPlan, office: Office): Promise<EnqueueReceipt> {

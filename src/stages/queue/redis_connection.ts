@@ -163,3 +163,8 @@ export async function runScript(
 export function keyPrefix(target: RedisTarget, network: string): string {
   return `${target.prefix}:{${network}}:`;
 }
+
+/** `process_forwards` is `pf` in keys. */
+export function shortClass(taskClass: string): string {
+  return `${taskClass[0]}${taskClass[taskClass.indexOf("_") + 1]}`;
+}

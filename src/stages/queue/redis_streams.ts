@@ -5,7 +5,7 @@
 import type { Redis } from "ioredis";
 import { emit } from "../../telemetry/emit.ts";
 import { PipelineError } from "../../errors.ts";
-import { HeartbeatThread, shortClass } from "./heartbeat_thread.ts";
+import { HeartbeatThread } from "./heartbeat_thread.ts";
 import {
   type Claim,
   type Claimed,
@@ -52,6 +52,7 @@ import {
   type RedisTarget,
   runScript,
   script,
+  shortClass,
 } from "./redis_connection.ts";
 import adopt from "./scripts/adopt.lua" with { type: "text" };
 import bury from "./scripts/bury.lua" with { type: "text" };
