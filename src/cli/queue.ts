@@ -196,7 +196,7 @@ function describe(network: string, stats: QueueStats): string {
     ...textTable([["  class", "waiting", "in flight", "oldest wait", ""], ...rows], [1, 2, 3]),
     `  delayed ${grouped(stats.delayed)}, dead letters ${grouped(stats.dead)}`,
     `  blocks open forwards ${grouped(stats.open.forwards)}, backwards ${grouped(stats.open.backwards)}, ` +
-    `stuck ${grouped(stats.stuck)}`,
+    `for repair ${grouped(stats.open.repair)}, stuck ${grouped(stats.stuck)}`,
     `  completions that the ledger does not hold ${grouped(stats.completions)}, requests ${grouped(stats.requests)}`,
     ...(stats.limitPerSecond === undefined ? [] : [`  limit ${stats.limitPerSecond} a second`]),
     ...(counters.length === 0 ? [] : [`  ever: ${counters.join(", ")}`]),

@@ -25,7 +25,7 @@ import { pause } from "../flow/pause.ts";
 import type { NodePool } from "../rpc/port.ts";
 import type { Direction, LedgerRow } from "../stages/gate/ledger.ts";
 import type { Limiter } from "../stages/gate/limiter.ts";
-import { Window, type WindowOptions } from "../stages/gate/window.ts";
+import { Window } from "../stages/gate/window.ts";
 import type { Office } from "../stages/queue/port.ts";
 import type { BlockHeader } from "../stages/source/chain.ts";
 import { leftBlocks, ReorgTooDeepError } from "../stages/source/reorg.ts";
@@ -44,7 +44,6 @@ export interface DiscoverNetwork extends RepairNetwork {
   readonly confirmations: number;
   readonly floor: number;
   readonly blockTimeMs: number;
-  readonly window: WindowOptions;
   readonly limiter?: Limiter;
   readonly reorgMaxDepth: number;
   /** What its leader does besides. */
@@ -321,7 +320,7 @@ export class Leader {
     const { queue, window, name } = this.#network;
     while (!signal.aborted) {
       const stats = await queue.stats();
-      const queuedTasks = waitingTasks(stats);
+      const queuedTasks = waitingTasks(stats, this.#direction);
       const pendingBlocks = stats.open[this.#direction];
       emit({ kind: "window_pending", network: name, direction: this.#direction, blocks: pendingBlocks });
       const closed = this.#window.closedBy({ pendingBlocks, queuedTasks });

@@ -222,7 +222,6 @@ export class Network implements AsyncDisposable {
         batch: gaps.batch,
         staleMs: gaps.stale,
         reconcileMs: config.queue.reconcile,
-        maxQueuedTasks: window.maxQueuedTasks,
       },
       ...(startBlock === undefined ? {} : { startBlock }),
       confirmations,

@@ -6,7 +6,8 @@ import { merge, type Observable } from "rxjs";
 import { abortable } from "../flow/abortable.ts";
 import { pause } from "../flow/pause.ts";
 import type { Direction, LedgerBounds, LedgerPart, LedgerRow } from "../stages/gate/ledger.ts";
-import type { Office, PendingRequest, QueueStats } from "../stages/queue/port.ts";
+import type { WindowOptions } from "../stages/gate/window.ts";
+import { modeOf, type Office, type PendingRequest, type QueueStats, TASK_CLASSES } from "../stages/queue/port.ts";
 import { emit } from "../telemetry/emit.ts";
 import { blocksOf, Intake, type IntakeNetwork, partOf, type Processors } from "./intake.ts";
 import { type ProcessRequest, readRequest, RequestUnreadableError } from "./requests.ts";
@@ -23,14 +24,14 @@ export interface RepairOptions {
   readonly staleMs: number;
   /** Time without progress after which the queue is given back what it may have lost of an open block. */
   readonly reconcileMs: number;
-  /** Tasks in the queue from which on a long request waits. */
-  readonly maxQueuedTasks: number;
 }
 
 /** What repair needs of a network. */
 export interface RepairNetwork extends IntakeNetwork {
   /** What is led; the leader of the first one looks for missing numbers. */
   readonly directions: readonly Direction[];
+  /** Of each direction; a long request leaves the head room in it. */
+  readonly window: WindowOptions;
   readonly repair: RepairOptions;
 }
 
@@ -40,6 +41,10 @@ const REQUESTS_MS = 1_000;
 const REQUESTS_MAX = 10;
 /** Blocks of a request that are accepted at a time. */
 const REQUEST_BLOCKS = 16;
+/** Share of `window.maxQueuedTasks` up to which requests fill the queue: the window stays open for the head. */
+const REQUEST_SHARE = 0.5;
+/** Between two looks whether there is room for more of a request. */
+const ROOM_MS = 100;
 /** Open blocks whose progress is watched. */
 const WATCHED_BLOCKS = 500;
 
@@ -71,9 +76,13 @@ export function repairs(
   );
 }
 
-/** Tasks that wait for a lane. Those that wait for their time do not count: retries are of open blocks, verification is later. */
-export function waitingTasks(stats: QueueStats): number {
-  return Object.values(stats.classes).reduce((sum, entry) => sum + entry.waiting, 0);
+/**
+ * Tasks that wait for a lane, as far as they hold a direction up: the head does not wait for the backfill, nor for its
+ * verification. Those that wait for their time do not count: retries are of open blocks, verification is later.
+ */
+export function waitingTasks(stats: QueueStats, direction: Direction): number {
+  const classes = TASK_CLASSES.filter((each) => direction === "backwards" || modeOf(each) === direction);
+  return classes.reduce((sum, each) => sum + stats.classes[each].waiting, 0);
 }
 
 /** Progress of one open block. */
@@ -151,7 +160,7 @@ export class Repair {
   }
 
   async #answered(pending: PendingRequest, signal: AbortSignal): Promise<{ blocks: number; refused: string }> {
-    const { queue, ledger, name, repair } = this.#network;
+    const { queue, ledger, name } = this.#network;
     let request: ProcessRequest;
     try {
       request = readRequest(pending.body);
@@ -167,10 +176,15 @@ export class Repair {
     const highest = (await ledger.bounds())?.highest ?? -1;
     const taskClass = request.class === "process" ? this.#intake.processClass : this.#intake.reprocessClass;
     let blocks = 0;
-    for (const run of runs(request.blocks, highest)) {
-      while (!signal.aborted && waitingTasks(await queue.stats()) >= repair.maxQueuedTasks) {
-        await pause(REQUESTS_MS, signal);
-      }
+    const { maxPendingBlocks, maxQueuedTasks } = this.#network.window;
+    const roomFor = async (count: number) => {
+      const stats = await queue.stats();
+      if (waitingTasks(stats, this.#direction) >= maxQueuedTasks * REQUEST_SHARE) return false;
+      const pendingBlocks = stats.open[this.#direction];
+      return request.class === "reprocess" || pendingBlocks === 0 || pendingBlocks + count <= maxPendingBlocks;
+    };
+    for (const run of runs(request.blocks, highest, Math.min(REQUEST_BLOCKS, maxPendingBlocks))) {
+      while (!signal.aborted && !await roomFor(run.length)) await pause(ROOM_MS, signal);
       // One that no node has now, or about which they do not agree, is left out.
       for (let rest = run; rest.length > 0 && !signal.aborted;) {
         const headers = await this.#intake.headers(rest, signal);
@@ -198,7 +212,7 @@ export class Repair {
     let blocks = 0;
     const lowest = [...lacking.keys()].sort((a, b) => a - b).slice(0, repair.batch);
     // From its lower end on: there a block shows by its parent whether it is of our chain.
-    await this.#intake.each(runs(lowest, bounds.highest), signal, async (run) => {
+    await this.#intake.each(runs(lowest, bounds.highest, REQUEST_BLOCKS), signal, async (run) => {
       for (const header of await this.#intake.headers(run, signal)) {
         const wanted = this.#only((one) => lacking.get(header.number)!.has(one));
         const accepted = await this.#intake.accept([header], this.#intake.reprocessClass, signal, wanted);
@@ -283,17 +297,17 @@ function refusal(highest: number): string {
   return `block ${highest} is the highest so far, and of those below no node has one now, or the nodes do not agree`;
 }
 
-/** Numbers up to the highest, in runs of consecutive ones. */
-function* runs(blocks: ProcessRequest["blocks"], highest: number): Generator<readonly number[]> {
+/** Numbers up to the highest, in runs of at most `most` consecutive ones. */
+function* runs(blocks: ProcessRequest["blocks"], highest: number, most: number): Generator<readonly number[]> {
   if ("from" in blocks) {
-    for (let first = blocks.from, to = Math.min(blocks.to, highest); first <= to; first += REQUEST_BLOCKS) {
-      yield Array.from({ length: Math.min(REQUEST_BLOCKS, to - first + 1) }, (_, offset) => first + offset);
+    for (let first = blocks.from, to = Math.min(blocks.to, highest); first <= to; first += most) {
+      yield Array.from({ length: Math.min(most, to - first + 1) }, (_, offset) => first + offset);
     }
     return;
   }
   let run: number[] = [];
   for (const number of [...new Set(blocks)].filter((each) => each <= highest).sort((a, b) => a - b)) {
-    if (run.length === REQUEST_BLOCKS || run.length > 0 && number !== run.at(-1)! + 1) {
+    if (run.length === most || run.length > 0 && number !== run.at(-1)! + 1) {
       yield run;
       run = [];
     }

@@ -62,6 +62,22 @@ export function workQueueContract(name: string, withBackend: WithBackend): void 
     Deno.test(`${name}: ${fact}`, () => withBackend(test, options));
   }
 
+  guarantee("counts blocks that repair opened apart from those of the window, until they end", async ({ open }) => {
+    const queue = await open();
+    const office = await elected(queue);
+    const opened = async () => (await queue.stats()).open;
+    await queue.enqueue(planOf(1, 1), office);
+    for (const number of [2, 3, 4]) await queue.enqueue(planOf(number, 1, { class: "reprocess_forwards" }), office);
+    assert.deepEqual(await opened(), { forwards: 1, backwards: 0, repair: 3 });
+    const leases = new Map((await queue.fetch(4)).map((lease) => [lease.task.blockNumber, lease]));
+    await leases.get(2)!.settle({ outcome: "done" });
+    await leases.get(3)!.settle({ outcome: "dead", failure: FAILURE });
+    await queue.orphan(blockRef(4), office);
+    assert.deepEqual(await opened(), { forwards: 1, backwards: 0, repair: 0 });
+    await queue.replay((await queue.deadLetters(1)).map(({ id }) => id));
+    assert.deepEqual(await opened(), { forwards: 1, backwards: 0, repair: 1 });
+  });
+
   guarantee("has a complete block verified anew that is reprocessed, after the delay, once", async ({ open, pass }) => {
     const queue = await open();
     const plan = (taskClass: TaskClass) => planOf(1, 2, { class: taskClass, verifyDelayMs: HOUR_MS });
@@ -272,7 +288,7 @@ export function workQueueContract(name: string, withBackend: WithBackend): void 
     const office = await elected(queue);
     assert.equal((await queue.enqueue(planOf(5, 0), office)).state, "complete");
     assert.deepEqual(await told(queue), ["trace 5 complete 0"]);
-    assert.deepEqual((await queue.stats()).open, { forwards: 0, backwards: 0 });
+    assert.deepEqual((await queue.stats()).open, { forwards: 0, backwards: 0, repair: 0 });
   });
 
   guarantee("a block planned in chunks does not complete before its last chunk is done", async ({ open }) => {
@@ -610,7 +626,7 @@ export function workQueueContract(name: string, withBackend: WithBackend): void 
     for (const lease of leases) await lease.settle({ outcome: "done" });
     assert.deepEqual(await told(queue), ["verify 1 complete 3", "verify 2 complete 2"]);
     const { open: blocks, stuck } = await queue.stats();
-    assert.deepEqual([blocks, stuck], [{ forwards: 0, backwards: 0 }, 1]);
+    assert.deepEqual([blocks, stuck], [{ forwards: 0, backwards: 0, repair: 0 }, 1]);
   });
 
   guarantee("an orphaned block loses its tasks wherever they are", async ({ open, pass }) => {
@@ -761,7 +777,7 @@ export function workQueueContract(name: string, withBackend: WithBackend): void 
     const { classes, open: blocks } = await queue.stats();
     assert.deepEqual(
       [classes.process_backwards.waiting, classes.process_backwards.inFlight, blocks],
-      [1, 1, { forwards: 0, backwards: 2 }],
+      [1, 1, { forwards: 0, backwards: 2, repair: 0 }],
     );
     await pass(1);
     assert.ok((await queue.stats()).classes.process_backwards.oldestWaitMs >= 0);

@@ -62,7 +62,6 @@ export class World implements AsyncDisposable {
         batch: 100,
         staleMs: 600_000,
         reconcileMs: 60_000,
-        maxQueuedTasks: 10_000,
       },
       orphaned: (blocks) => this.orphans.push(...blocks),
       chores: () => EMPTY,

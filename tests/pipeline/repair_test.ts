@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { Repair } from "../../src/pipeline/repair.ts";
+import { Leader } from "../../src/pipeline/discover.ts";
+import { Repair, waitingTasks } from "../../src/pipeline/repair.ts";
 import { processRequest } from "../../src/pipeline/requests.ts";
 import { numbers, SIGNAL, World, type WorldOptions } from "./discover_world.ts";
 import { MadeUpChain } from "./made_up_chain.ts";
@@ -35,7 +36,6 @@ Deno.test("scan() finds numbers that are missing in the ledger, a batch at a tim
       batch: 3,
       staleMs: HOUR_MS,
       reconcileMs: HOUR_MS,
-      maxQueuedTasks: 1_000,
     },
   });
   await using _world = world;
@@ -78,12 +78,12 @@ Deno.test("scan() takes no block from a node on a fork: its parent is not ours, 
 
 Deno.test("scan() looks back as far as it is told, and without a bound to the lowest stored block", async () => {
   const limited = { intervalMs: 1, batch: 9, staleMs: HOUR_MS, reconcileMs: HOUR_MS } as const;
-  const { world, repair } = await repaired({ repair: { ...limited, lookBack: 5, maxQueuedTasks: 1_000 } });
+  const { world, repair } = await repaired({ repair: { ...limited, lookBack: 5 } });
   await using _world = world;
   remove(world, (number) => number === 3 || number === 17);
   assert.equal(await repair.scan(SIGNAL), 1);
   assert.deepEqual((await world.work()).map((task) => task.blockNumber), [17]);
-  const unlimited = { ...world.network, repair: { ...limited, maxQueuedTasks: 1_000 } };
+  const unlimited = { ...world.network, repair: { ...limited } };
   assert.equal(await new Repair(unlimited, "forwards", await world.office("forwards"), () => 0).scan(SIGNAL), 1);
   assert.deepEqual((await world.work()).map((task) => task.blockNumber), [3]);
 });
@@ -184,7 +184,7 @@ Deno.test("scan() has finished blocks verified whose verification the queue forg
 Deno.test("scan() comes to every unverified block, though the lowest wait for their verification", async () => {
   const { world } = await repaired();
   await using _world = world;
-  const rules = { intervalMs: 1, batch: 7, staleMs: HOUR_MS, reconcileMs: HOUR_MS, maxQueuedTasks: 1_000 };
+  const rules = { intervalMs: 1, batch: 7, staleMs: HOUR_MS, reconcileMs: HOUR_MS };
   await using again = new World(world.chain, { startBlock: 1, verifyDelayMs: 1_000, repair: rules });
   await again.ledger.write(await world.live());
   const later = Date.now() + 2 * HOUR_MS;
@@ -274,7 +274,6 @@ Deno.test("answer() processes a long range as the queue has room, and blocks bel
       batch: 3,
       staleMs: HOUR_MS,
       reconcileMs: HOUR_MS,
-      maxQueuedTasks: 100,
     },
   });
   await using _world = world;
@@ -306,6 +305,66 @@ Deno.test("answer() leaves out what no node has now, does the others once each, 
   assert.deepEqual(world.seen("request_answered").map(({ blocks }) => blocks), [4, 9]);
   const done = (await world.work()).map((task) => task.blockNumber).sort((a, b) => a - b);
   assert.deepEqual(done, [2, 5, 7, ...numbers(12, 20)], "19 was in the queue");
+});
+
+Deno.test("answer() leaves the head room in the window and in the queue, however long a request is", async () => {
+  await using world = new World(new MadeUpChain(200), { startBlock: 150 });
+  await world.follow(await world.leader());
+  await world.work();
+  const network = { ...world.network, window: { maxPendingBlocks: 4, maxQueuedTasks: 40 } };
+  const office = await world.office("forwards");
+  const repair = new Repair(network, "forwards", office, Date.now);
+  const ask = { blocks: { from: 1, to: 140 }, processors: [STRUCTLOG], class: "reprocess" } as const;
+  await world.queue.request(processRequest("long", ask));
+  let done = false;
+  const answering = repair.answer(SIGNAL).then(() => done = true);
+  const waiting = async () => (await world.queue.stats()).classes.reprocess_forwards.waiting;
+  while (await waiting() < 20) await new Promise((resolve) => setTimeout(resolve));
+  world.chain.mine(2);
+  assert.deepEqual(await world.follow(new Leader(network, "forwards", office)), [201, 202]);
+  assert.ok(await waiting() < 20 + 16, "half of the queue, and what is accepted at a time");
+  while (!done) {
+    await world.work();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  await answering;
+  assert.deepEqual(world.seen("request_answered").map(({ blocks }) => blocks), [140]);
+});
+
+Deno.test("answer() lets blocks of priority process into the window alone, as the head's", async () => {
+  await using world = new World(new MadeUpChain(30), { startBlock: 25 });
+  await world.follow(await world.leader());
+  await world.work();
+  const network = { ...world.network, window: { maxPendingBlocks: 4, maxQueuedTasks: 1_000 } };
+  const repair = new Repair(network, "forwards", await world.office("forwards"), Date.now);
+  const ask = { blocks: { from: 1, to: 10 }, processors: [STRUCTLOG], class: "process" } as const;
+  await world.queue.request(processRequest("long", ask));
+  let [most, done] = [0, false];
+  const answering = repair.answer(SIGNAL).then(() => done = true);
+  while (!done) {
+    const { open } = await world.queue.stats();
+    most = Math.max(most, open.forwards);
+    if (open.forwards >= 4) await world.work();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  await answering;
+  assert.equal(most, 4);
+  assert.deepEqual(world.seen("request_answered").map(({ blocks }) => blocks), [10]);
+});
+
+Deno.test("waitingTasks() of the head does not count the backfill or its verification", async () => {
+  await using world = new World(new MadeUpChain(9));
+  const office = await world.office("backwards");
+  for (const taskClass of ["process_backwards", "verify_backwards"] as const) {
+    const { number: blockNumber, hash: blockHash } = world.chain.block(3);
+    const kind = taskClass === "verify_backwards" ? "verify" : "trace";
+    await world.queue.enqueue({
+      ...{ kind, class: taskClass, blockNumber, blockHash },
+      ...{ total: 1, ranges: [{ first: 0, last: 0 }] },
+    }, office);
+  }
+  const stats = await world.queue.stats();
+  assert.deepEqual([waitingTasks(stats, "forwards"), waitingTasks(stats, "backwards")], [0, 2]);
 });
 
 Deno.test("answer() refuses what is not reached, what it does not process, and what it cannot read, and goes on", async () => {

@@ -85,7 +85,7 @@ interface Block {
   readonly done: Set<number>;
   readonly dead: Set<number>;
   readonly ref: BlockRef & { readonly kind: TaskKind };
-  openIn: Mode;
+  openIn: keyof QueueStats["open"];
 }
 
 interface Telling {
@@ -148,7 +148,8 @@ export class MemoryNetwork {
       block.state = "open";
       block.total = plan.total;
       block.class = plan.class;
-      block.openIn = office.mode;
+      // Repair passes a closed window, and must not close it for the head.
+      block.openIn = reprocess ? "repair" : office.mode;
       block.verifyDelayMs = plan.verifyDelayMs;
       this.#expiring.delete(blockKey(block.ref));
     }
@@ -373,7 +374,7 @@ export class MemoryNetwork {
     const now = this.#clock.now();
     const blocks = [...this.#blocks.values()].filter(({ ref }) => ref.kind !== "verify");
     // A block of several kinds of work is one block.
-    const openBlocks = (mode: Mode) =>
+    const openBlocks = (mode: Block["openIn"]) =>
       new Set(
         blocks.filter(({ state, openIn }) => state === "open" && openIn === mode).map(({ ref }) => ref.blockNumber),
       )
@@ -391,7 +392,11 @@ export class MemoryNetwork {
       })) as Record<TaskClass, ClassStats>,
       delayed: this.#delayed.size,
       dead: this.#letters.size,
-      open: { forwards: openBlocks("forwards"), backwards: openBlocks("backwards") },
+      open: {
+        forwards: openBlocks("forwards"),
+        backwards: openBlocks("backwards"),
+        repair: openBlocks("repair"),
+      },
       stuck: blocks.filter(({ state }) => state === "stuck").length,
       completions: this.#tellings.size,
       requests: this.#requests.size,

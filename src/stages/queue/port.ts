@@ -205,8 +205,11 @@ export interface QueueStats {
   readonly classes: Readonly<Record<TaskClass, ClassStats>>;
   readonly delayed: number;
   readonly dead: number;
-  /** Blocks accepted and neither complete nor stuck; one that is open for several kinds counts once. */
-  readonly open: Readonly<Record<Mode, number>>;
+  /**
+   * Blocks accepted and neither complete nor stuck; one that is open for several kinds counts once. Those that entered
+   * in a reprocess class count apart from those of the windows.
+   */
+  readonly open: Readonly<Record<Mode | "repair", number>>;
   readonly stuck: number;
   /** Completions not confirmed. */
   readonly completions: number;

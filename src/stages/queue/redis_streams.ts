@@ -483,12 +483,24 @@ class RedisQueue implements WorkQueue {
       number,
       number,
       number,
+      number,
       string[],
       string[],
       ...number[],
     ];
-    const [delayed, dead, forwards, backwards, stuck, completions, requests, metaPairs, counterPairs, ...depths] =
-      answer;
+    const [
+      delayed,
+      dead,
+      forwards,
+      backwards,
+      repair,
+      stuck,
+      completions,
+      requests,
+      metaPairs,
+      counterPairs,
+      ...depths
+    ] = answer;
     const meta = pairs(metaPairs);
     const classes = TASK_CLASSES.map((name, index): [TaskClass, ClassStats] => {
       const [waiting, inFlight, oldestWaitMs] = depths.slice(3 * index, 3 * index + 3) as [number, number, number];
@@ -499,7 +511,7 @@ class RedisQueue implements WorkQueue {
       classes: Object.fromEntries(classes) as Record<TaskClass, ClassStats>,
       delayed,
       dead,
-      open: { forwards, backwards },
+      open: { forwards, backwards, repair },
       stuck,
       completions,
       requests,

@@ -24,10 +24,12 @@ if state == 'orphaned' or kind == 'verify' and state == 'complete' then -- the f
 end
 if not state then
   local done, dead = call('BITCOUNT', P .. 'm:' .. block), call('BITCOUNT', P .. 'x:' .. block)
+  -- Repair passes a closed window, and must not close it for the head.
+  local counted = reprocess and 'repair' or mode
   call('HSET', key, 'state', 'open', 'total', total, 'done', done, 'dead', dead, 'class', class, 'verify', verify,
-    'mode', mode)
+    'mode', counted)
   forever(block)
-  if kind ~= 'verify' then call('ZADD', P .. 'open:' .. mode, number, block) end
+  if kind ~= 'verify' then call('ZADD', P .. 'open:' .. counted, number, block) end
   state = 'open'
 elseif tonumber(known[2]) ~= total then
   return { 'total' }

@@ -11,8 +11,7 @@ if not leads(ARGV[2], ARGV[3], ARGV[4]) then return 'not_leader' end
 local number, hash, dropped = ARGV[5], ARGV[6], 0
 for _, kind in ipairs({ 'trace', 'simple', 'verify' }) do
   local block = kind .. ':' .. number .. ':' .. hash
-  call('ZREM', P .. 'open:forwards', block)
-  call('ZREM', P .. 'open:backwards', block)
+  for _, mode in ipairs({ 'forwards', 'backwards', 'repair' }) do call('ZREM', P .. 'open:' .. mode, block) end
   call('ZREM', P .. 'stuck', block)
   call('HSET', P .. 'b:' .. block, 'state', 'orphaned')
   remember(block)

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  prefix
 -- ARGV     keep
--- Returns  { delayed, dead, open forwards, open backwards, stuck, completions, requests, meta, counters,
+-- Returns  { delayed, dead, open forwards, open backwards, open for repair, stuck, completions, requests, meta, counters,
 --            then per class waiting, in flight, age of the oldest waiting in ms }
 local now_ms = math.floor(now_us() / 1000)
 
@@ -18,7 +18,7 @@ end
 
 local answer = {
   call('ZCARD', P .. 'd'), call('XLEN', P .. 'dlq'),
-  open_blocks('forwards'), open_blocks('backwards'), call('ZCARD', P .. 'stuck'),
+  open_blocks('forwards'), open_blocks('backwards'), open_blocks('repair'), call('ZCARD', P .. 'stuck'),
   call('XLEN', P .. 'blocks'), call('XLEN', P .. 'requests'),
   call('HGETALL', P .. 'meta'), call('HGETALL', P .. 'stats'),
 }
