@@ -5,6 +5,7 @@
  */
 import type { Measurement } from "./decode_way.ts";
 import { type Client, SHAPES } from "./synthetic_trace.ts";
+import { figure, median } from "./figures.ts";
 
 /** How much is measured. */
 interface Amount {
@@ -26,13 +27,8 @@ const SMALL_IN_LARGE = 200;
 /** The streaming parser is too slow for more. */
 const STREAMING_BYTES = 32_000_000;
 
-const encoder = new TextEncoder();
 const isSmoke = Deno.args.includes("--smoke");
 const amount = isSmoke ? SMOKE : FULL;
-
-function figure(name: string, value: number, unit: string, digits = 2): void {
-  Deno.stdout.writeSync(encoder.encode(`${name}\t${value.toFixed(digits)}\t${unit}\n`));
-}
 
 /** One process. */
 async function measure(way: string, client: Client, script: string, bytes: number, runs: number): Promise<Measurement> {
@@ -56,10 +52,6 @@ async function measure(way: string, client: Client, script: string, bytes: numbe
   return JSON.parse(new TextDecoder().decode(stdout));
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
-}
-
 /** Structlogs per second of the processor, over the runs of all processes. */
 function rate(measurements: readonly Measurement[]): number {
   return measurements[0]!.structlogs / median(measurements.flatMap(({ cpuSeconds }) => cpuSeconds));
@@ -81,7 +73,7 @@ async function clients(): Promise<void> {
       () => measure("decode", client, "wide", largeBytes, runs),
       () => measure("parse", client, "wide", largeBytes, slowRuns),
     ]);
-    figure(`decode_all_vs_json_parse_${client}`, rate(decoded!) / rate(parsed!), "ratio");
+    figure(`decode_all_vs_json_parse_${client}`, rate(decoded!) / rate(parsed!), "ratio", 2);
     figure(`decode_fast_path_share_${client}`, decoded![0]!.fastShare!, "share", 4);
     if (client === "geth" && !isSmoke) figure("decode_structlogs_per_second", rate(decoded!), "structlogs/s", 0);
   }
@@ -105,13 +97,13 @@ async function smallReplies(): Promise<void> {
     () => measure("small_native", "geth", "small", SMALL_BYTES, 2),
     () => measure("small_parse", "geth", "small", SMALL_BYTES, 1),
   ]);
-  figure("decode_small_vs_json_parse", rate(native!) / rate(parsed!), "ratio");
+  figure("decode_small_vs_json_parse", rate(native!) / rate(parsed!), "ratio", 2);
   if (!isSmoke) figure("decode_small_structlogs_per_second", rate(native!), "structlogs/s", 0);
   const [small, large] = await inTurns([
     () => measure("small_decode", "geth", "small", SMALL_BYTES, 5),
     () => measure("decode", "geth", "small", SMALL_IN_LARGE * SMALL_BYTES, 5),
   ]);
-  figure("decode_small_vs_large", rate(small!) / rate(large!), "ratio");
+  figure("decode_small_vs_large", rate(small!) / rate(large!), "ratio", 2);
 }
 
 await clients();

@@ -7,6 +7,7 @@
 import { ask, NETWORK, openStore, startProcessor } from "../tests/system/stack.ts";
 import { Counter } from "../tests/system/counter.ts";
 import { openChain } from "../tests/embedded/open_chain.ts";
+import { figure, say } from "./figures.ts";
 
 const TRANSACTIONS = 200;
 const WARM_UP = 5;
@@ -15,16 +16,6 @@ const ROUNDS = 40;
 const LOOK_EVERY_MS = 25;
 /** Steps of a transaction's loop: about 220 structlogs. */
 const STEPS = 30;
-
-const encoder = new TextEncoder();
-
-function say(line: string): void {
-  Deno.stderr.writeSync(encoder.encode(`${line}\n`));
-}
-
-function figure(name: string, value: number | string, unit: string): void {
-  Deno.stdout.writeSync(encoder.encode(`${name}\t${value}\t${unit}\n`));
-}
 
 /** Nearest rank. */
 function quantile(values: readonly number[], share: number): number {

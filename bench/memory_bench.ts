@@ -4,14 +4,9 @@
  * peak of the former. Arguments: sizes in bytes.
  */
 import type { MemoryMeasurement } from "./memory_way.ts";
+import { figure } from "./figures.ts";
 
 const SIZES = [4_000_000_000, 20_000_000_000];
-
-const encoder = new TextEncoder();
-
-function figure(name: string, value: number, unit: string): void {
-  Deno.stdout.writeSync(encoder.encode(`${name}\t${value.toFixed(1)}\t${unit}\n`));
-}
 
 async function measure(bytes: number): Promise<MemoryMeasurement> {
   const program = new URL("./memory_way.ts", import.meta.url).pathname;
@@ -30,7 +25,7 @@ for (const [index, size] of sizes.entries()) {
   const { peakRssMb, bytes, structlogs, wallSeconds } = await measure(size);
   const gigabytes = Math.round(bytes / 1e9);
   // The figure without a size is that of the largest trace.
-  if (index === sizes.length - 1) figure("decode_peak_rss_mb", peakRssMb, "MB");
-  figure(`decode_peak_rss_mb_${gigabytes}gb`, peakRssMb, "MB");
-  figure(`decode_stream_structlogs_per_second_${gigabytes}gb`, structlogs / wallSeconds, "structlogs/s");
+  if (index === sizes.length - 1) figure("decode_peak_rss_mb", peakRssMb, "MB", 1);
+  figure(`decode_peak_rss_mb_${gigabytes}gb`, peakRssMb, "MB", 1);
+  figure(`decode_stream_structlogs_per_second_${gigabytes}gb`, structlogs / wallSeconds, "structlogs/s", 1);
 }

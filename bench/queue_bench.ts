@@ -8,6 +8,7 @@
  */
 import { RedisServer } from "../tests/stages/queue/with_redis.ts";
 import { BENCH_OPTIONS, drain, elected, enqueue, enqueueBlock, latency, openQueue } from "./queue_way.ts";
+import { figure, median, say } from "./figures.ts";
 
 const BULLMQ = ["bullmq@6.7.0", "ioredis@6.0.0"];
 const TASKS = 20_000;
@@ -26,20 +27,6 @@ interface Round {
   readonly drainMs: number;
   readonly bytes: number;
   readonly latencyMs: number;
-}
-
-const encoder = new TextEncoder();
-
-function say(line: string): void {
-  Deno.stderr.writeSync(encoder.encode(`${line}\n`));
-}
-
-function figure(name: string, value: number | string, unit: string): void {
-  Deno.stdout.writeSync(encoder.encode(`${name}\t${value}\t${unit}\n`));
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 async function output(program: string, args: readonly string[]): Promise<string> {

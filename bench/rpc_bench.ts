@@ -12,6 +12,7 @@ import { configSchema } from "../src/config/schema.ts";
 import { openNodePool } from "../src/rpc/pool.ts";
 import type { NodePool, RequestAsk } from "../src/rpc/port.ts";
 import { bestFixed, KINDS, LIMITERS, workDone } from "./limit_simulation.ts";
+import { figure, median, say } from "./figures.ts";
 
 const SEEDS = (Deno.env.get("RPC_BENCH_SEEDS") ?? "1 2 3 4 5").split(" ").map(Number);
 const ROUND_MS = 10_000;
@@ -25,16 +26,6 @@ const CHAIN_ID = 1337;
 const SIMULATED_MS = 3_600_000;
 /** Calls before the overhead is measured: a process that runs for long has compiled all of it. */
 const WARM_UP_CALLS = 2_000;
-
-const encoder = new TextEncoder();
-
-function say(line: string): void {
-  Deno.stderr.writeSync(encoder.encode(`${line}\n`));
-}
-
-function figure(name: string, value: number | string, unit: string): void {
-  Deno.stdout.writeSync(encoder.encode(`${name}\t${value}\t${unit}\n`));
-}
 
 function seeded(seed: number): () => number {
   let state = seed >>> 0;
@@ -380,10 +371,6 @@ async function round(open: OpenClient, seed: number): Promise<Round> {
   latencies.sort((a, b) => a - b);
   const received = nodes.reduce((sum, node) => sum + node.received, 0);
   return { useful: useful / asked, p99Ms: latencies[Math.floor(latencies.length * 0.99)]!, load: received / asked };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 async function compare(): Promise<void> {

@@ -19,6 +19,7 @@ import type { AttemptStart, Sink } from "../src/stages/sink/port.ts";
 import { CLICKHOUSE_SETTINGS } from "../src/pipeline/options.ts";
 import { applySchema } from "../src/stages/sink/schema.ts";
 import { openSink } from "../src/stages/sink/sink.ts";
+import { figure, median, say } from "./figures.ts";
 
 const ROUNDS = 5;
 const TRANSACTIONS = 40;
@@ -32,18 +33,6 @@ const TABLES = [structlogTable.name, executionTransactionTraceTable.name];
 const SIGNAL = new AbortController().signal;
 
 const encoder = new TextEncoder();
-
-function say(line: string): void {
-  Deno.stderr.writeSync(encoder.encode(`${line}\n`));
-}
-
-function figure(name: string, value: number | string, unit: string): void {
-  Deno.stdout.writeSync(encoder.encode(`${name}\t${value}\t${unit}\n`));
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
-}
 
 function lanes(count: number, value: (row: number) => number): Uint32Array {
   const cells = new Uint32Array(2 * count);
