@@ -3,7 +3,7 @@ import { clientFlags } from "../../src/ethereum/clients.ts";
 import type { TraceJob } from "../../src/pipeline/trace_job.ts";
 import type { JobEars, Workers } from "../../src/pipeline/workers.ts";
 import { Workers as Pool } from "../../src/pipeline/workers.ts";
-import { CELL_LENGTH } from "../../src/stages/queue/pulse.ts";
+import { CELL_BYTES } from "../../src/stages/queue/pulse.ts";
 import { attemptStart, OPTIONS } from "../stages/sink/attempts.ts";
 
 const CLIENT = "Geth/v1.17.10-stable";
@@ -42,7 +42,7 @@ export function jobOf(network: string, url = "http://127.0.0.1:1"): TraceJob {
 
 /** Ears that hear nothing. */
 export function deaf(): JobEars {
-  return { progress: new Int32Array(new SharedArrayBuffer(4 * CELL_LENGTH)), read: () => {}, violated: () => {} };
+  return { progress: new Int32Array(new SharedArrayBuffer(CELL_BYTES)), read: () => {}, violated: () => {} };
 }
 
 /** Workers that store nothing. */
