@@ -88,6 +88,12 @@ interface Block {
   openIn: keyof QueueStats["open"];
 }
 
+/** What was stuck comes back by hand: it must not close the window for the head either. */
+function reopen(block: Block): void {
+  block.state = "open";
+  block.openIn = "repair";
+}
+
 interface Telling {
   readonly completion: Completion;
   toldAtMs: number | undefined;
@@ -161,7 +167,7 @@ export class MemoryNetwork {
     for (const range of plan.ranges) {
       receipt[this.#offer(block, plan, range, reprocess)]++;
     }
-    if (reprocess && block.state === "stuck" && receipt.enqueued > 0) block.state = "open";
+    if (reprocess && block.state === "stuck" && receipt.enqueued > 0) reopen(block);
     if (reprocess && block.state === "complete" && receipt.enqueued > 0) this.#planVerify(block);
     if (receipt.enqueued > 0) this.#ring();
     this.#judge(block);
@@ -427,7 +433,7 @@ export class MemoryNetwork {
       const block = this.#block(task, task.class);
       if (block.state === "orphaned") continue;
       const revived = indices(task).filter((index) => block.dead.delete(index));
-      if (block.state === "stuck" && revived.length > 0) block.state = "open";
+      if (block.state === "stuck" && revived.length > 0) reopen(block);
       this.#add(task.class, { task, deliveries: letter.deliveries });
       replayed++;
     }

@@ -207,7 +207,7 @@ export interface QueueStats {
   readonly dead: number;
   /**
    * Blocks accepted and neither complete nor stuck; one that is open for several kinds counts once. Those that entered
-   * in a reprocess class count apart from those of the windows.
+   * in a reprocess class, or were stuck, count apart from those of the windows.
    */
   readonly open: Readonly<Record<Mode | "repair", number>>;
   readonly stuck: number;

@@ -81,9 +81,9 @@ for index = 11, #ARGV, 2 do
 end
 
 if reprocess and state == 'stuck' and made.enqueued > 0 then
-  call('HSET', key, 'state', 'open')
+  call('HSET', key, 'state', 'open', 'mode', 'repair')
   call('ZREM', P .. 'stuck', block)
-  call('ZADD', P .. 'open:' .. call('HGET', key, 'mode'), number, block)
+  call('ZADD', P .. 'open:repair', number, block)
 end
 if reprocess and state == 'complete' and made.enqueued > 0 then
   local opened = call('HMGET', key, 'class', 'verify')

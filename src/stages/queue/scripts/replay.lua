@@ -20,9 +20,9 @@ for index = 3, #ARGV do
       if call('EXISTS', key) == 1 then
         if cleared > 0 then call('HINCRBY', key, 'dead', -cleared) end
         if cleared > 0 and call('HGET', key, 'state') == 'stuck' then
-          call('HSET', key, 'state', 'open')
+          call('HSET', key, 'state', 'open', 'mode', 'repair')
           call('ZREM', P .. 'stuck', task.block)
-          if task.kind ~= 'verify' then call('ZADD', P .. 'open:' .. call('HGET', key, 'mode'), task.number, task.block) end
+          if task.kind ~= 'verify' then call('ZADD', P .. 'open:repair', task.number, task.block) end
         end
       end
       task.attempts, task.recoveries, task.nodes = 0, 0, '-'
