@@ -228,7 +228,7 @@ class World {
     const lengths = await Promise.all([
       ...streams.map((key) => inspect.xlen(prefix + key)),
       ...["u", "tok", "dt"].map((key) => inspect.hlen(prefix + key)),
-      ...["d", "open:forwards", "open:backwards", "stuck"].map((key) => inspect.zcard(prefix + key)),
+      ...["d", "open:forwards", "open:backwards", "open:repair", "stuck"].map((key) => inspect.zcard(prefix + key)),
     ]);
     return lengths.reduce((sum, length) => sum + length, 0);
   }
