@@ -59,7 +59,7 @@ function linkOf({ hash, parentHash }: BlockHeader): Link {
 /** How long an answer about a block is of use. */
 const READ_WITHIN_MS = 30_000;
 /** How long each node may take to say what it calls a block. */
-const VOTE_WITHIN_MS = 5_000;
+const VOTE_WITHIN_MS = 2_000;
 
 /** One entry per block of rows that have one per processor. */
 export function blocksOf(rows: readonly LedgerRow[]): LedgerRow[] {
