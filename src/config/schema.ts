@@ -136,7 +136,7 @@ const rpc = {
     successes: key(count().default(1), "Probes in a row that close it."),
   }, "Circuit breaker per node and class of methods."),
   retry: group({
-    attempts: key(count().default(3), "Attempts within one call."),
+    attempts: key(count().default(4), "Attempts within one call."),
     base: key(duration().prefault("50ms"), "First pause, doubled each time, with jitter."),
     max: key(duration().prefault("2s"), "Longest pause."),
     ratio: key(share().default(0.2), "Retries allowed per call of the last 10 s."),

@@ -117,18 +117,38 @@ export class Requests implements Disposable {
       late[Symbol.dispose]();
     }
     if (early !== undefined) return early;
-    const second = await this.#secondLease(call, ask, lease, avoid);
-    if (second === undefined) return await first;
-    return await this.#better(first, lease, this.#attempt(call, ask, second), second);
+    return await this.#beside(first, lease, call, ask, avoid);
   }
 
-  /** The first success; of two failures the one that says more than "not here". The loser is aborted. */
+  /** A second call beside a late one; should it fail, another, while the first has said nothing. */
+  async #beside<T>(
+    first: Promise<Attempt<T>>,
+    lease: GrantedLease,
+    call: Call,
+    ask: RequestAsk<T>,
+    avoid: readonly NodeName[],
+  ): Promise<Attempt<T>> {
+    const failed: NodeName[] = [];
+    for (let calls = 1; calls < this.#context.options.rpc.retry.attempts; calls++) {
+      const second = await this.#secondLease(call, ask, lease, [...avoid, ...failed]);
+      if (second === undefined) break;
+      const decided = await this.#better(first, lease, this.#attempt(call, ask, second), second);
+      if (decided !== undefined) return decided;
+      failed.push(second.node.name);
+    }
+    return await first;
+  }
+
+  /**
+   * The first success; of two failures the one that says more than "not here". The loser is aborted. Absent: the second
+   * has failed and the first still runs.
+   */
   async #better<T>(
     first: Promise<Attempt<T>>,
     firstLease: GrantedLease,
     second: Promise<Attempt<T>>,
     secondLease: GrantedLease,
-  ): Promise<Attempt<T>> {
+  ): Promise<Attempt<T> | undefined> {
     const tell = (result: "won" | "lost" | "failed") =>
       emit({ kind: "rpc_hedged", network: this.#context.options.name, result });
     const loser = (which: Promise<Attempt<T>>, lease: GrantedLease) => {
@@ -147,10 +167,10 @@ export class Requests implements Disposable {
         else loser(first, firstLease);
         return winner.attempt;
       }
-      const other = await (winner.isFirst ? second : first);
-      tell(other.ok ? (winner.isFirst ? "won" : "lost") : "failed");
-      if (other.ok || winner.attempt.failure.action === "missing") return other;
-      return winner.attempt;
+      if (!winner.isFirst) return void tell("failed");
+      const other = await second;
+      tell(other.ok ? "won" : "failed");
+      return other.ok || winner.attempt.failure.action === "missing" ? other : winner.attempt;
     } catch (error) {
       loser(first, firstLease);
       loser(second, secondLease);

@@ -540,6 +540,24 @@ Deno.test("a late call gets a second one on another node and the loser is aborte
   assert.equal(pool.nodes()[0]!.classes.read.inFlight, 0);
 });
 
+Deno.test("a second call that is refused is replaced by another while the first says nothing", async () => {
+  using recorder = new Recorder();
+  await using simulation = await simulate({ a: { weight: 1e9 }, b: {}, c: {} });
+  const { pool, nodes, clock } = simulation;
+  let seconds = 0;
+  nodes.a!.react = ({ method }) => method === "eth_getCode" ? { afterMs: Infinity } : {};
+  nodes.b!.react = ({ method }) => method === "eth_getCode" && ++seconds === 1 ? { status: 503 } : {};
+  nodes.c!.react = nodes.b!.react;
+  const value = watch(pool.request("eth_getCode", [], read(60_000)));
+  await clock.advance(1_900);
+  assert.deepEqual(value, {});
+  await clock.advance(200);
+  assert.equal(value.value, "eth_getCode []");
+  assert.deepEqual(recorder.of("rpc_hedged").map(({ result }) => result), ["failed", "won"]);
+  assert.deepEqual(pool.nodes().map(({ classes }) => classes.read.inFlight), [0, 0, 0]);
+  assert.equal(nodes.a!.inHand, 0);
+});
+
 Deno.test("an empty budget of second calls leaves the running call alone", async () => {
   using recorder = new Recorder();
   await using simulation = await simulate({ a: { weight: 1000 }, b: {} }, { rpc: { hedge: { ratio: 0 } } });
