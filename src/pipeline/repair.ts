@@ -94,6 +94,19 @@ interface Watched {
   readonly patienceMs: number;
 }
 
+/** A request that is being answered. */
+interface Job {
+  readonly purpose: ProcessRequest["class"];
+  readonly processors: Processors;
+  readonly runs: Iterator<readonly number[], unknown>;
+  /** Of the run that is begun: not accepted yet. */
+  rest: readonly number[];
+  /** Accepted so far. */
+  blocks: number;
+  /** Why, if none is accepted. */
+  readonly refused: string;
+}
+
 /** One term of office. */
 export class Repair {
   readonly #network: RepairNetwork;
@@ -102,6 +115,8 @@ export class Repair {
   readonly #office: Office;
   readonly #intake: Intake;
   readonly #now: () => number;
+  /** By id of the request. */
+  readonly #jobs = new Map<string, Job>();
   #watched = new Map<string, Watched>();
   /** Where the next look for unverified blocks begins. */
   #unverifiedFrom = 0;
@@ -145,55 +160,104 @@ export class Repair {
     return blocks;
   }
 
-  /** Does what others have asked for. @returns requests answered. */
+  /**
+   * Does what others have asked for, until nothing is left: a few blocks of each request in turn, so that a short one
+   * does not wait for the end of a long one.
+   *
+   * @returns requests answered.
+   */
   async answer(signal: AbortSignal): Promise<number> {
     const { queue, name } = this.#network;
     let count = 0;
-    for (const pending of await queue.requests(this.#office, REQUESTS_MAX)) {
-      const answered = await this.#answered(pending, signal);
-      if (signal.aborted) break;
-      await queue.answered(this.#office, [pending]);
-      emit({ kind: "request_answered", network: name, direction: this.#direction, key: pending.key, ...answered });
-      count++;
+    while (!signal.aborted) {
+      const requests = await queue.requests(this.#office, REQUESTS_MAX);
+      if (requests.length === 0) break;
+      let moved = false;
+      for (const request of requests) {
+        const job = this.#jobs.get(request.id) ?? await this.#begin(request);
+        this.#jobs.set(request.id, job);
+        const step = await this.#step(job, signal);
+        if (signal.aborted) return count;
+        if (step !== "waits") moved = true;
+        if (step !== "done") continue;
+        const { blocks, refused } = job;
+        await queue.answered(this.#office, [request]);
+        this.#jobs.delete(request.id);
+        emit({
+          kind: "request_answered",
+          network: name,
+          direction: this.#direction,
+          key: request.key,
+          blocks,
+          refused: blocks > 0 ? "" : refused,
+        });
+        count++;
+      }
+      if (!moved) await pause(ROOM_MS, signal);
     }
     return count;
   }
 
-  async #answered(pending: PendingRequest, signal: AbortSignal): Promise<{ blocks: number; refused: string }> {
-    const { queue, ledger, name } = this.#network;
+  /** Reads a request and what it means now. */
+  async #begin({ body }: PendingRequest): Promise<Job> {
+    const { ledger, name, window } = this.#network;
+    const refusedJob = (refused: string): Job => {
+      return { purpose: "process", processors: {}, runs: [].values(), rest: [], blocks: 0, refused };
+    };
     let request: ProcessRequest;
     try {
-      request = readRequest(pending.body);
+      request = readRequest(body);
     } catch (error) {
       if (!(error instanceof RequestUnreadableError)) throw error;
-      return { blocks: 0, refused: error.message };
+      return refusedJob(error.message);
     }
     const processors = this.#only((processor) => request.processors.includes(processor));
     if (Object.keys(processors).length === 0) {
-      return { blocks: 0, refused: `it names no processor of ${name}: ${request.processors.join(", ")}` };
+      return refusedJob(`it names no processor of ${name}: ${request.processors.join(", ")}`);
     }
     // What is not reached yet comes by itself; done now, it would be jumped over.
     const highest = (await ledger.bounds())?.highest ?? -1;
-    const taskClass = request.class === "process" ? this.#intake.processClass : this.#intake.reprocessClass;
-    let blocks = 0;
-    const { maxPendingBlocks, maxQueuedTasks } = this.#network.window;
-    const roomFor = async (count: number) => {
-      const stats = await queue.stats();
-      if (waitingTasks(stats, this.#direction) >= maxQueuedTasks * REQUEST_SHARE) return false;
-      const pendingBlocks = stats.open[this.#direction];
-      return request.class === "reprocess" || pendingBlocks === 0 || pendingBlocks + count <= maxPendingBlocks;
+    return {
+      purpose: request.class,
+      processors,
+      runs: runs(request.blocks, highest, Math.min(REQUEST_BLOCKS, window.maxPendingBlocks)),
+      rest: [],
+      blocks: 0,
+      refused: refusal(highest),
     };
-    for (const run of runs(request.blocks, highest, Math.min(REQUEST_BLOCKS, maxPendingBlocks))) {
-      while (!signal.aborted && !await roomFor(run.length)) await pause(ROOM_MS, signal);
-      // One that no node has now, or about which they do not agree, is left out.
-      for (let rest = run; rest.length > 0 && !signal.aborted;) {
-        const headers = await this.#intake.headers(rest, signal);
-        const accepted = await this.#intake.accept(headers, taskClass, signal, processors);
-        blocks += accepted.length;
-        rest = rest.slice(accepted.length + 1);
-      }
+  }
+
+  /** The next few blocks of a request, if there is room. */
+  async #step(job: Job, signal: AbortSignal): Promise<"done" | "moved" | "waits"> {
+    if (job.rest.length === 0) {
+      const next = job.runs.next();
+      if (next.done === true) return "done";
+      job.rest = next.value;
     }
-    return { blocks, refused: blocks > 0 ? "" : refusal(highest) };
+    if (!await this.#hasRoom(job)) return "waits";
+    const { processors } = job;
+    const taskClass = job.purpose === "process" ? this.#intake.processClass : this.#intake.reprocessClass;
+    const accept = async (numbers: readonly number[]) => {
+      const headers = await this.#intake.headers(numbers, signal);
+      const accepted = await this.#intake.accept(headers, taskClass, signal, processors);
+      job.blocks += accepted.length;
+      return accepted.length;
+    };
+    // One that no node has now, or cannot read, or about which they do not agree, is left out.
+    await this.#intake.each([job.rest], signal, async () => {
+      while (job.rest.length > 0 && !signal.aborted) job.rest = job.rest.slice(await accept(job.rest) + 1);
+    });
+    await this.#intake.each(job.rest, signal, async (number) => void await accept([number]));
+    if (!signal.aborted) job.rest = [];
+    return "moved";
+  }
+
+  async #hasRoom({ purpose, rest }: Job): Promise<boolean> {
+    const { queue, window: { maxPendingBlocks, maxQueuedTasks } } = this.#network;
+    const stats = await queue.stats();
+    if (waitingTasks(stats, this.#direction) >= maxQueuedTasks * REQUEST_SHARE) return false;
+    const pendingBlocks = stats.open[this.#direction];
+    return purpose === "reprocess" || pendingBlocks === 0 || pendingBlocks + rest.length <= maxPendingBlocks;
   }
 
   /** Numbers between the lowest and the highest that a processor has no block of. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Leader } from "../../src/pipeline/discover.ts";
 import { Repair, waitingTasks } from "../../src/pipeline/repair.ts";
+import { RpcFailure } from "../../src/rpc/failure.ts";
 import { processRequest } from "../../src/pipeline/requests.ts";
 import { numbers, SIGNAL, World, type WorldOptions } from "./discover_world.ts";
 import { MadeUpChain } from "./made_up_chain.ts";
@@ -302,7 +303,8 @@ Deno.test("answer() leaves out what no node has now, does the others once each, 
   assert.equal(await repair.answer(SIGNAL), 2);
   assert.equal(looks, 3 + 1, "runs of blocks");
   world.queue.stats = stats;
-  assert.deepEqual(world.seen("request_answered").map(({ blocks }) => blocks), [4, 9]);
+  const answered = world.seen("request_answered").map(({ key, blocks }) => [key, blocks]);
+  assert.deepEqual(answered, [["range", 9], ["list", 4]], "the one with fewer runs first");
   const done = (await world.work()).map((task) => task.blockNumber).sort((a, b) => a - b);
   assert.deepEqual(done, [2, 5, 7, ...numbers(12, 20)], "19 was in the queue");
 });
@@ -329,6 +331,50 @@ Deno.test("answer() leaves the head room in the window and in the queue, however
   }
   await answering;
   assert.deepEqual(world.seen("request_answered").map(({ blocks }) => blocks), [140]);
+});
+
+Deno.test("answer() does not let a short request wait for the end of a long one", async () => {
+  await using world = new World(new MadeUpChain(200), { startBlock: 150 });
+  await world.follow(await world.leader());
+  await world.work();
+  const network = { ...world.network, window: { maxPendingBlocks: 1_000, maxQueuedTasks: 60 } };
+  const repair = new Repair(network, "forwards", await world.office("forwards"), Date.now);
+  const ask = (key: string, from: number, to: number) =>
+    world.queue.request(
+      processRequest(key, { blocks: { from, to }, processors: [STRUCTLOG], class: "reprocess" }),
+    );
+  await ask("long", 1, 140);
+  await ask("short", 145, 146);
+  let done = false;
+  const answering = repair.answer(SIGNAL).then(() => done = true);
+  while ((await world.queue.stats()).classes.reprocess_forwards.waiting < 30) {
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  await ask("late", 148, 148);
+  while (!done) {
+    await world.work();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  await answering;
+  const answered = world.seen("request_answered").map(({ key, blocks }) => [key, blocks]);
+  assert.deepEqual(answered, [["short", 2], ["late", 1], ["long", 140]]);
+});
+
+Deno.test("answer() leaves out a block that no node can read, and does the others of its run", async () => {
+  const { world, repair } = await repaired();
+  await using _world = world;
+  const { answer } = world.chain;
+  world.chain.answer = (method, params) => {
+    if (method !== "eth_getBlockByNumber" || Number(params[0]) !== 9) return answer.call(world.chain, method, params);
+    const said = { class: "read", method, node: "first", action: "other" } as const;
+    throw new RpcFailure({ ...said, reason: "server_error", text: "corrupt", bytes: 0 }, true);
+  };
+  const ask = { blocks: { from: 5, to: 12 }, processors: [STRUCTLOG], class: "reprocess" } as const;
+  await world.queue.request(processRequest("range", ask));
+  assert.equal(await repair.answer(SIGNAL), 1);
+  assert.deepEqual(world.seen("request_answered").map(({ blocks }) => blocks), [7]);
+  assert.deepEqual((await world.work()).map((task) => task.blockNumber), [5, 6, 7, 8, 10, 11, 12]);
+  assert.ok(world.seen("discover_failed").length > 0);
 });
 
 Deno.test("answer() lets blocks of priority process into the window alone, as the head's", async () => {
