@@ -8,7 +8,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Lease, WorkQueue } from "./port.ts";
 
 /** Most tasks of one claim. */
-const MOST_PER_CLAIM = 32;
+const MOST_PER_CLAIM = 128;
 /** Most claims under way. */
 const CLAIMS = 2;
 /** How often a network that had no capacity is looked at again. */

@@ -4,6 +4,8 @@ import { CELL_BYTES, LENGTH, MOVES, SINCE_OFFSET, TERM, TEXT_OFFSET, WAITS } fro
 const CELLS_PER_BUFFER = 512;
 const TEXT_BYTES = CELL_BYTES - TEXT_OFFSET;
 
+const encoder = new TextEncoder();
+
 /** A cell that a lease has. */
 export interface ProgressCell {
   readonly progress: Int32Array;
@@ -27,13 +29,13 @@ export class ProgressCells {
    * @param text What the heartbeat has to say of the lease, ASCII. @throws {RangeError} when it is longer than a cell.
    */
   take(text: string, nowMs: number): ProgressCell {
-    if (text.length > TEXT_BYTES) throw new RangeError(`Cannot keep "${text}" in a cell of ${TEXT_BYTES} bytes`);
     const cell = this.#free.pop() ?? this.#grow();
+    const { read, written } = encoder.encodeInto(text, cell.text);
+    if (read < text.length) throw new RangeError(`Cannot keep "${text}" in a cell of ${TEXT_BYTES} bytes`);
     Atomics.store(cell.progress, MOVES, 0);
     Atomics.store(cell.progress, WAITS, 0);
     cell.since[0] = nowMs;
-    for (let index = 0; index < text.length; index++) cell.text[index] = text.charCodeAt(index);
-    Atomics.store(cell.progress, LENGTH, text.length);
+    Atomics.store(cell.progress, LENGTH, written);
     return cell;
   }
 

@@ -140,17 +140,17 @@ Deno.test("where many lanes wait a second claim is under way before the first ha
       },
     });
     const claims = new Claims([slow], () => Infinity, 2);
-    const taken = take(claims, 100);
+    const taken = take(claims, 400);
     while (answers.length < 2) await setImmediate();
     for (let turns = 0; turns < 10; turns++) await setImmediate();
     assert.equal(asked.length, 2);
-    assert.ok(asked[0]! + asked[1]! <= 100);
+    assert.ok(asked[0]! + asked[1]! <= 400);
     let served = 0;
-    void taken.then(() => served = 100);
-    for (let next = 0; served < 100;) {
+    void taken.then(() => served = 400);
+    for (let next = 0; served < 400;) {
       if (next < answers.length) answers[next++]!.resolve();
       await setImmediate();
     }
-    assert.equal((await taken).length, 100);
-    assert.equal((await queue!.stats()).classes.process_forwards.inFlight, 100, "no more than there are lanes");
+    assert.equal((await taken).length, 400);
+    assert.equal((await queue!.stats()).classes.process_forwards.inFlight, 400, "no more than there are lanes");
   }));
