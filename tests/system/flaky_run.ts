@@ -5,7 +5,7 @@ import { openChain } from "../embedded/open_chain.ts";
 import { residentBytes } from "../embedded/process_status.ts";
 import { assertExact } from "./exact.ts";
 import { type Door, openDoors, waited } from "./flaky_chain.ts";
-import { NETWORK, openStore, type Processor, startProcessor, until } from "./stack.ts";
+import { NETWORK, openStore, type Processor, runMain, startProcessor, until } from "./stack.ts";
 
 type Store = Awaited<ReturnType<typeof openStore>>;
 
@@ -39,7 +39,8 @@ export async function runFlaky(seed: number, forMs: number): Promise<RunFigures>
   await using stack = new AsyncDisposableStack();
   const doors = openDoors(chain, seed).map((door) => stack.use(door));
   const address = `127.0.0.1:${freePort()}`;
-  await using processor = await startProcessor(configOf(doors, store, address));
+  const config = { ...configOf(doors, store, address), network: { verify: { delay: "2s" } } };
+  await using processor = await startProcessor(config);
   await until("a ready processor", PATIENCE_MS, () => isReady(address), processor.log);
 
   const changing = new AbortController();
@@ -60,6 +61,12 @@ export async function runFlaky(seed: number, forMs: number): Promise<RunFigures>
   const complete = () => completeBlocks(store);
   const said = () => `${processor.log()}\nseed ${seed}`;
   await until("every block", PATIENCE_MS, async () => await complete() === WORKLOAD_BLOCKS, said);
+  let certificate = "";
+  await until("a clean certificate", PATIENCE_MS, async () => {
+    const { code, output } = await runMain(processor.file, ["verify", "--from", "1", "--to", `${WORKLOAD_BLOCKS}`]);
+    certificate = output;
+    return code === 0;
+  }, () => `${certificate}\n${said()}`);
   const structlogs = await assertExact(store, chain.httpUrl, 1, WORKLOAD_BLOCKS);
   await until("idle nodes", PATIENCE_MS, async () => {
     const text = await metricsOf(address);

@@ -84,7 +84,12 @@ export class Claims {
     this.#waiting.splice(0, this.#waiting.length, ...staying);
     if (leaving.length > 0) this.#rouse();
     for (const lane of leaving) lane.resolve(undefined);
-    if (staying.length > 0) return;
+    this.#giveBackAlone();
+  }
+
+  /** A lease that waits to run alone has a lane that waits with it, or the lanes have drained. */
+  #giveBackAlone(): void {
+    if (this.#waiting.length > 0) return;
     for (const { lease, waiting } of this.#alone.splice(0)) {
       waiting[Symbol.dispose]();
       giveBack(lease);
@@ -106,6 +111,7 @@ export class Claims {
       for (const lane of this.#waiting.splice(0)) lane.reject(error);
     } finally {
       this.#pumps--;
+      this.#giveBackAlone(); // what came after a drain
     }
   }
 
