@@ -2,7 +2,7 @@
  * The doorway from pull to push. RxJS has no demand: `mergeMap(work, 8)` subscribes to eight and hoards the rest in an
  * unbounded array. A lane asks for its next piece of work only when it is free, so that nothing is claimed that is not run.
  */
-import { defer, EMPTY, mergeMap, type Observable, type ObservableInput, of, range, repeat } from "rxjs";
+import { defer, Observable, type ObservableInput, type Subscription } from "rxjs";
 
 /**
  * Runs `count` cycles side by side, each again and again, until `drain` is aborted.
@@ -36,8 +36,26 @@ export function lanes<R>(
   cycle: (lane: number) => ObservableInput<R>,
   drain: AbortSignal,
 ): Observable<R> {
-  const next = { delay: () => drain.aborted ? EMPTY : of(true) }; // an empty notifier completes repeat()
-  return range(0, count).pipe( // `range` has no more than `count` values: the array behind mergeMap stays empty
-    mergeMap((lane) => drain.aborted ? EMPTY : defer(() => cycle(lane)).pipe(repeat(next))),
-  );
+  return new Observable((subscriber) => {
+    // A subscription a lane, replaced each turn: `repeat` in `mergeMap` makes twenty objects of it.
+    const turns = new Array<Subscription | undefined>(count);
+    subscriber.add(() => turns.forEach((turn) => turn?.unsubscribe()));
+    let open = count;
+    if (open === 0) subscriber.complete();
+    const next = (lane: number): void => {
+      if (subscriber.closed) return;
+      if (drain.aborted) {
+        if (--open === 0) subscriber.complete();
+        return;
+      }
+      const turn = defer(() => cycle(lane)).subscribe({
+        next: (value) => subscriber.next(value),
+        error: (error) => subscriber.error(error),
+        complete: () => next(lane),
+      });
+      if (subscriber.closed) turn.unsubscribe(); // by a value that came at once
+      else if (!turn.closed) turns[lane] = turn;
+    };
+    for (let lane = 0; lane < count; lane++) next(lane);
+  });
 }
