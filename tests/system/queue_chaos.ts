@@ -85,7 +85,7 @@ const PATCHES: Readonly<Record<Sabotage, readonly Patch[]>> = {
       from: "if call('HGET', P .. 'u', id) ~= held(class, entry, token) then return false end\n",
       to: "",
     },
-    { script: "end.lua", from: "if places[nth] == held(class, entry, ARGV[index + 1]) then\n", to: "if true then\n" },
+    { script: "end.lua", from: "if places[nth] == wanted[nth] then\n", to: "if true then\n" },
     // An owner that learns of its loss by the heartbeat would not even try.
     { script: "heartbeat.lua", from: "lost[#lost + 1] = token", to: "local _" },
   ],

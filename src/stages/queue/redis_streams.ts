@@ -621,15 +621,15 @@ class RedisQueue implements WorkQueue {
   /** What the leases of a block have in common is said once, and their ranges come in order: those that touch become one. */
   async #end(endings: readonly Ending[]): Promise<readonly Verdict[]> {
     const groups = Map.groupBy(endings.keys(), (index) => endingGroup(endings[index] as Ending));
-    const args: (string | number)[] = [];
+    const args: string[] = [];
     const order: number[] = [];
     for (const [group, indices] of groups) {
       indices.sort((a, b) => firstOf(endings[a]) - firstOf(endings[b]));
-      args.push(...group.split(" "), indices.length);
-      for (const index of indices) {
+      const leases = indices.map((index) => {
         const { entry, token, task: { first, last } } = (endings[index] as Ending).delivery;
-        args.push(entry, token, first, last);
-      }
+        return `${entry} ${token} ${first}-${last}`;
+      });
+      args.push(...group.split(" "), leases.join(" "));
       order.push(...indices);
     }
     const answer = (await this.#run("end", args) as string).split(" ") as Verdict[];

@@ -2,15 +2,15 @@
 --
 -- KEYS[1]  prefix
 -- ARGV     keep, then per group of leases of one block and class: 'done' | 'orphaned', class, block
---          `kind:number:hash`, ids of its tasks up to their range `kind:number:hash8:`, n, then n times entry, token,
---          first, last in the order of their first transactions
+--          `kind:number:hash`, ids of its tasks up to their range `kind:number:hash8:`, and one text with
+--          `entry token first-last` of each in the order of their first transactions
 -- Returns  'settled' | 'stale' | 'orphaned' of every lease, in one text
 --
 -- Races: an owner whose lease was taken over has an older token and is refused, whatever it wrote. Whoever has the
 -- newest token has the entry: both are written and removed in one step. Sent twice, the second finds the task gone and
--- every bit set. Only a bit that goes from 0 to 1 counts, so no order of overlapping ranges
--- or late owners completes a block early or twice. What passed the gate is swept before its bits are set: the
--- completion of a block may plan the verification whose look-up goes here.
+-- every bit set. Only a bit that goes from 0 to 1 counts, so no order of overlapping ranges or late owners completes a
+-- block early or twice. What passed the gate is swept before its bits are set: the completion of a block may plan the
+-- verification whose look-up goes here.
 local verdicts = {}
 
 -- Ranges that touch become one.
@@ -32,20 +32,22 @@ local function unheld(how, orphaned, block, place, first, last)
   return 'stale'
 end
 
-local function settle_group(at)
-  local how, class, block, head, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  local from, after = at + 5, at + 5 + 4 * n
-  local all = {}
-  for index = from, after - 1, 4 do all[#all + 1] = head .. ARGV[index + 2] .. '-' .. ARGV[index + 3] end
+local function settle_group(how, class, block, head, leases)
+  local all, wanted, entry_of, first_of, last_of = {}, {}, {}, {}, {}
+  local n = 0
+  for lease, entry, range, first, last in string.gmatch(leases, '((%S+) %S+) ((%d+)%-(%d+))') do
+    n = n + 1
+    all[n], wanted[n], entry_of[n] = head .. range, class .. ' ' .. lease, entry
+    first_of[n], last_of[n] = tonumber(first), tonumber(last)
+  end
   local places = call('HMGET', P .. 'u', unpack(all))
   local orphaned = is_orphaned({ block = block })
   local taken = (how == 'orphaned' or orphaned) and 'orphaned' or 'settled'
   local entries, ids, ranges = {}, {}, {}
   for nth = 1, n do
-    local index = from + 4 * (nth - 1)
-    local entry, first, last = ARGV[index], tonumber(ARGV[index + 2]), tonumber(ARGV[index + 3])
-    if places[nth] == held(class, entry, ARGV[index + 1]) then
-      entries[#entries + 1] = entry
+    local first, last = first_of[nth], last_of[nth]
+    if places[nth] == wanted[nth] then
+      entries[#entries + 1] = entry_of[nth]
       ids[#ids + 1] = all[nth]
       join(ranges, first, last)
       verdicts[#verdicts + 1] = taken
@@ -59,9 +61,7 @@ local function settle_group(at)
     call('HDEL', P .. 'u', unpack(ids))
     if taken == 'orphaned' then count('orphaned', #ids) else mark_done(block, ranges) end
   end
-  return after
 end
 
-local at = 2
-while at <= #ARGV do at = settle_group(at) end
+for at = 2, #ARGV, 5 do settle_group(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]) end
 return table.concat(verdicts, ' ')
