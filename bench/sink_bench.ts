@@ -22,7 +22,7 @@ import { openSink } from "../src/stages/sink/sink.ts";
 import { figure, median, say } from "./figures.ts";
 
 const ROUNDS = 5;
-const TRANSACTIONS = 40;
+const TRANSACTIONS = 120;
 const ROWS = 20_000;
 /** Rows of one callback of the decoder. */
 const CHUNK = 8_192;
