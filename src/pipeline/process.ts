@@ -54,7 +54,7 @@ export async function runProcess(
   const workerCount = config.work.workers === 0 ? navigator.hardwareConcurrency : config.work.workers;
   const worksHere = config.roles.includes("work");
   const sink = openSink(sinkOptions(config, worksHere ? workerCount + 1 : 1), store.storage, spill);
-  closing.defer(() => unlessAborted(signals.abort, () => sink.drain(config.sink.drain)));
+  closing.defer(() => drainUnlessAborted(signals.abort, () => sink.drain(config.sink.drain)));
   const queues = await openWorkQueues(
     queueTarget(config),
     queueOptions(config, workerCount * config.work.lanes),
@@ -111,7 +111,7 @@ export async function runProcess(
         evidenceBytes: config.proof.evidenceBytes,
       }, { drain: leaving, abort: over.signal }).pipe(ignoreElements()),
     );
-    closing.defer(() => unlessAborted(signals.abort, () => workers.drain(config.sink.drain)));
+    closing.defer(() => drainUnlessAborted(signals.abort, () => workers.drain(config.sink.drain)));
   }
   if (config.roles.includes("discover")) {
     for (const network of networks) roles.push(network.discover().pipe(takeUntil(aborted(leaving))));
@@ -126,6 +126,6 @@ export async function runProcess(
 }
 
 /** Drains as long as nobody aborts: what is lost then belongs to tasks that are done again. */
-async function unlessAborted(abort: AbortSignal, drain: () => Promise<void>): Promise<void> {
+async function drainUnlessAborted(abort: AbortSignal, drain: () => Promise<void>): Promise<void> {
   await lastValueFrom(defer(drain).pipe(takeUntil(aborted(abort))), { defaultValue: undefined });
 }

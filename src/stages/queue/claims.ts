@@ -5,6 +5,7 @@
  * with what the first has brought.
  */
 import { setImmediate } from "node:timers/promises";
+import { pause } from "../../flow/pause.ts";
 import type { Lease, WorkQueue } from "./port.ts";
 
 /** Most tasks of one claim. */
@@ -187,7 +188,7 @@ export class Claims {
     const end = AbortSignal.any([wake, over.signal]);
     const open = this.#queues.filter(({ network }) => this.#capacity(network) > 0);
     const waits = open.map((queue) => queue.idle(end));
-    if (open.length < this.#queues.length) waits.push(passed(CAPACITY_POLL_MS, end));
+    if (open.length < this.#queues.length) waits.push(pause(CAPACITY_POLL_MS, end));
     try {
       await Promise.race(waits);
     } finally {
@@ -199,12 +200,6 @@ export class Claims {
 /** Where the queue does not take it, the lease runs out. */
 function giveBack(lease: Lease): void {
   lease.settle({ outcome: "release", delayMs: 0 }).catch(() => {});
-}
-
-function passed(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  return Promise.race([promise, aborted(signal)]).finally(() => clearTimeout(timer));
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
