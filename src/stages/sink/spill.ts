@@ -404,8 +404,12 @@ class DirectorySpill implements Spill {
     const place = `${segment.number}:${entry.offset}`;
     const owner = this.#owners.get(place);
     try {
-      await this.#patiently(entry.operation, signal);
-      emit({ kind: "spill_replayed", operation: entry.operation.kind, bytes });
+      const { operation } = entry;
+      await this.#patiently(operation, signal);
+      emit({ kind: "spill_replayed", operation: operation.kind, bytes });
+      if (operation.kind === "record") { // the last that is heard of these
+        for (const attempt of operation.attempts) this.#refused.delete(attemptName(attempt));
+      }
       owner?.resolve();
     } catch (error) {
       if (!(error instanceof PipelineError) || signal.aborted) throw error;
