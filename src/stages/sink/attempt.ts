@@ -79,6 +79,8 @@ export interface AttemptSink {
   /** Keeps the sink from ending before this has. */
   track<T>(work: Promise<T>): Promise<T>;
   expect(): Disposable;
+  /** Rows are under way whose record will come. */
+  expectRecord(): Disposable;
 }
 
 /** Adds up what many submissions of one attempt came to, without keeping each of them. */
@@ -290,6 +292,40 @@ export class TransactionAttempt implements Attempt {
     mode: Mode,
     constants: TransactionConstants,
   ): Promise<StoredOutcome> {
+    const { item, submitted } = await this.#close(record, close, published, mode, constants);
+    const result = await submitted.durable;
+    if (result.superseded.has(item)) {
+      await this.#deleteStored("superseded");
+      throw new SupersededError(this.#key);
+    }
+    if (result.moment === "spilled" && this.#sink.settleOn === "durable") {
+      throw new SinkClosedError(
+        `Cannot settle ${this.#key.transactionHash}: the sink ends, rows and record are spilled`,
+      );
+    }
+    const { verdict } = record;
+    const { network } = this.#key;
+    const [structlogRows, aggregateRows] = [item.row.structlog_rows as number, item.row.agg_rows];
+    emit({ kind: "attempt_stored", network, verdict, published, rows: structlogRows + aggregateRows });
+    return {
+      verdict,
+      published,
+      structlogRows,
+      aggregateRows,
+      bytes: this.#bytes,
+      settled: result.moment,
+    };
+  }
+
+  /** Submits the record when the rows are durable; until then, records of other attempts wait for it. */
+  async #close(
+    record: ProofRecord,
+    close: AttemptClose,
+    published: boolean,
+    mode: Mode,
+    constants: TransactionConstants,
+  ): Promise<{ readonly item: RecordItem; readonly submitted: Submitted<RecordResult> }> {
+    using _record = this.#sink.expectRecord();
     let moment: Moment;
     try {
       moment = await this.#submitted.done();
@@ -312,28 +348,7 @@ export class TransactionAttempt implements Attempt {
       surplus: published ? this.#start.tables : [],
       behindSpill: moment === "spilled",
     };
-    const result = await this.#sink.submitRecord(item).durable;
-    if (result.superseded.has(item)) {
-      await this.#deleteStored("superseded");
-      throw new SupersededError(this.#key);
-    }
-    if (result.moment === "spilled" && this.#sink.settleOn === "durable") {
-      throw new SinkClosedError(
-        `Cannot settle ${this.#key.transactionHash}: the sink ends, rows and record are spilled`,
-      );
-    }
-    const { verdict } = record;
-    const { network } = this.#key;
-    const [structlogRows, aggregateRows] = [row.structlog_rows as number, row.agg_rows];
-    emit({ kind: "attempt_stored", network, verdict, published, rows: structlogRows + aggregateRows });
-    return {
-      verdict,
-      published,
-      structlogRows,
-      aggregateRows,
-      bytes: this.#bytes,
-      settled: result.moment,
-    };
+    return { item, submitted: this.#sink.submitRecord(item) };
   }
 
   /** Removes what streamed, once nothing of it is under way any more. */

@@ -1,12 +1,13 @@
 /**
  * Storage in a ClickHouse server, over its HTTP interface. SQL goes through the official client; blocks of bytes,
- * which it cannot send, through a `fetch` beside it with the same URL, credentials and settings.
+ * which it cannot send, through requests beside it with the same URL, credentials and settings.
  */
 import { ClickHouseError, ClickHouseLogLevel, createClient, parseError } from "@clickhouse/client-web";
 import type { PipelineError } from "../../errors.ts";
 import type { NativeBlock } from "../encode/port.ts";
 import { structlogTable } from "../encode/structlog.ts";
 import { structlogAggTable } from "../encode/structlog_agg.ts";
+import { type BlockAnswer, type BlockRequests, blockRequests } from "./block_request.ts";
 import { serverError, transportError } from "./classify.ts";
 import type { AttemptKey, SqlDatabase, Storage, StoredRecord, TraceTable, TransactionKey } from "./port.ts";
 import countSurplusSql from "./sql/count_surplus.sql" with { type: "text" };
@@ -48,6 +49,7 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
   readonly endpoint = "clickhouse";
   readonly #options: StorageConnection;
   readonly #client;
+  readonly #blocks: BlockRequests;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #settings: Readonly<Record<string, string>>;
 
@@ -56,6 +58,7 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
     const settings = { ...(options.cluster === undefined ? {} : CLUSTER_SETTINGS), ...options.settings };
     this.#settings = Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, settingText(value)]));
     this.#headers = { "authorization": `Basic ${base64(`${options.user}:${options.password}`)}` };
+    this.#blocks = blockRequests(new URL(options.url).protocol);
     this.#client = createClient({
       url: options.url,
       database: options.database,
@@ -76,10 +79,9 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
     url.searchParams.set("database", this.#options.database);
     for (const [name, value] of Object.entries(this.#settings)) url.searchParams.set(name, value);
     await this.#attempt(`insert ${block.rows} rows into ${block.table}`, signal, async (limited) => {
-      const response = await fetch(url, { method: "POST", headers: this.#headers, body: block.bytes, signal: limited });
-      const text = await response.text();
-      if (response.ok && text === "" && !response.headers.has("x-clickhouse-exception-code")) return;
-      throw answered(response, text);
+      const answer = await this.#blocks.send(url, this.#headers, block.bytes, limited);
+      if (answer.status === 200 && answer.text === "" && answer.exceptionCode === undefined) return;
+      throw answered(answer);
     });
   }
 
@@ -180,6 +182,7 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
   }
 
   async close(): Promise<void> {
+    this.#blocks.close();
     await this.#client.close();
   }
 
@@ -230,12 +233,11 @@ function refused(doing: string, error: ClickHouseError): PipelineError {
 }
 
 /** What a server, or a proxy before it, said instead of nothing. */
-function answered(response: Response, text: string): Error {
+function answered({ status, exceptionCode, text }: BlockAnswer): Error {
   const error = parseError(text);
   if (error instanceof ClickHouseError) return error;
-  const code = response.headers.get("x-clickhouse-exception-code");
-  if (code !== null) return new ClickHouseError({ code, type: "", message: text });
-  return new Error(`HTTP ${response.status} without an answer of ClickHouse`);
+  if (exceptionCode !== undefined) return new ClickHouseError({ code: exceptionCode, type: "", message: text });
+  return new Error(`HTTP ${status} without an answer of ClickHouse`);
 }
 
 /** Parameters travel in the URL, which has to stay well below 64 KiB: this many keys, 100 bytes each, in a statement. */

@@ -130,8 +130,9 @@ class BatchingSink implements Sink, AttemptSink {
       { write: (rows) => written(this.#writeRows(rows)), released: () => this.#tellInHand(), ...overflow },
       scheduler,
     );
+    // One at a time: its costs are those of the statement, and what comes meanwhile shares the next one.
     this.#records = batch<RecordItem, RecordResult>(
-      options,
+      { ...options, inFlight: 1 },
       { write: (records) => onlyDurable(this.#writeRecords(records)) },
       scheduler,
     );
@@ -209,6 +210,10 @@ class BatchingSink implements Sink, AttemptSink {
   }
 
   // What attempts need.
+
+  expectRecord(): Disposable {
+    return this.#records.expect();
+  }
 
   now(): number {
     return this.#environment.now();

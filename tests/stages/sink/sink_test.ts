@@ -116,6 +116,32 @@ Deno.test("small transactions of several lanes share an insert for each table, a
   );
 });
 
+Deno.test("a record waits for those of attempts whose rows are under way, and shares their insert", async () => {
+  const { storage, sink } = open({ lingerMs: 3_600_000 });
+  const slow = Promise.withResolvers<void>();
+  storage.decide = (call) => call === `insert ${structlogTable.name} 7` ? { wait: slow.promise } : "done";
+  const first = await trace(sink, 0, { rows: 3, start: { tables: ["structlog"] } });
+  await storage.called(`insert ${structlogTable.name} 3`);
+  const second = await trace(sink, 1, { rows: 7, start: { tables: ["structlog"] } });
+  await storage.called(`insert ${structlogTable.name} 7`);
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve));
+  slow.resolve();
+  await Promise.all([first.durable, second.durable]);
+  assert.deepEqual(storage.calls.filter((call) => call.startsWith(`insert ${RECORDS}`)), [`insert ${RECORDS} 2`]);
+});
+
+Deno.test("a record does not wait for rows longer than it lingers", async () => {
+  const { storage, sink } = open();
+  const released = Promise.withResolvers<void>();
+  storage.decide = (call) => call === `insert ${structlogTable.name} 7` ? { wait: released.promise } : "done";
+  const slow = await trace(sink, 1, { rows: 7, start: { tables: ["structlog"] } });
+  await storage.called(`insert ${structlogTable.name} 7`);
+  await (await trace(sink, 0, { rows: 3, start: { tables: ["structlog"] } })).durable;
+  released.resolve();
+  await slow.durable;
+  assert.equal(storage.memory.final(RECORDS).length, 2);
+});
+
 Deno.test("transactions of two partitions are two inserts", async () => {
   const { storage, sink } = open();
   const far = { blockNumber: 201_600, tables: ["structlog"] as const };
