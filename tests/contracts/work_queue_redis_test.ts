@@ -252,7 +252,7 @@ Deno.test("redis: the heartbeat of a deposed owner does not steal the task back"
       try {
         const beat = (token: number) =>
           runScript(client, target(server.port), script(heartbeatText), NETWORK, [
-            ...[0, "thief", "pf", pending?.[0] ?? "", token, taskId(lease.task)],
+            ...[0, "thief", token, taskId(lease.task)],
           ]);
         assert.deepEqual(await beat(lease.token - 1), [String(lease.token - 1)]);
         assert.equal((await pendingOf(server))[0]?.[1], pending?.[1], "the owner is the same");

@@ -30,7 +30,11 @@ Deno.test("a second SIGINT hands back what is in hand, resigns, leaves nothing b
     assert.match(log(), /stopped/);
     assert.doesNotMatch(log(), / ERROR |task failed/, "what was aborted did not fail");
     const [, packed] = await redis.inspect.hgetall(`${PREFIX}dt`).then((found) => Object.entries(found)[0] ?? []);
-    assert.match(packed ?? "", /^pf trace 1 0x\w+ 0 0 0 0 1 /, "no attempt and no recovery used, one delivery known");
+    assert.match(
+      packed ?? "",
+      /^pf trace 1 0x\w+ 0 0 1 \d+ \S+ 0-0$/,
+      "no attempt and no recovery used, one delivery known",
+    );
     assert.equal((await redis.inspect.xpending(`${PREFIX}s:pf`, "workers") as [number])[0], 0, "no lease is left");
     assert.deepEqual(await redis.inspect.keys(`${PREFIX}leader:*`), []);
     const places = Object.values(await redis.inspect.hgetall(`${PREFIX}u`));

@@ -82,10 +82,10 @@ const PATCHES: Readonly<Record<Sabotage, readonly Patch[]>> = {
   stale_settlement: [
     {
       script: "prelude.lua",
-      from: "if call('HGET', P .. 'u', id) ~= held(class, entry, token) then return false end\n",
-      to: "",
+      from: "if not entry or newest ~= token then",
+      to: "if not entry then",
     },
-    { script: "end.lua", from: "if places[nth] == wanted[nth] then\n", to: "if true then\n" },
+    { script: "end.lua", from: "if newest == token_of[nth] then\n", to: "if newest then\n" },
     // An owner that learns of its loss by the heartbeat would not even try.
     { script: "heartbeat.lua", from: "lost[#lost + 1] = token", to: "local _" },
   ],

@@ -2,8 +2,8 @@
 import { emit } from "../../telemetry/emit.ts";
 import type { FromHeartbeat, ToHeartbeat } from "./heartbeat_worker.ts";
 import type { Heart } from "./leases.ts";
-import { heartMs } from "./lease_text.ts";
 import type { QueueOptions } from "./port.ts";
+import { heartMs } from "./pulse.ts";
 import type { RedisTarget } from "./redis_connection.ts";
 
 /** What the heartbeat finds out about a network's leases. */

@@ -3,17 +3,8 @@
  * main isolate cost no lease. It renews what moves, and tells what is lost and what stands still.
  */
 /// <reference lib="deno.worker" />
-import {
-  accessError,
-  disconnected,
-  newClient,
-  type RedisTarget,
-  runScript,
-  script,
-  shortClass,
-} from "./redis_connection.ts";
-import { Pulse } from "./pulse.ts";
-import { heartMs, leaseOf } from "./lease_text.ts";
+import { accessError, disconnected, newClient, type RedisTarget, runScript, script } from "./redis_connection.ts";
+import { type Beating, heartMs, Pulse } from "./pulse.ts";
 import heartbeat from "./scripts/heartbeat.lua" with { type: "text" };
 
 /** To the thread. */
@@ -61,11 +52,7 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
       for (const [network, pulse] of pulses) {
         const { moving, stalled } = pulse.take(heartMs());
         if (stalled.length > 0) {
-          send({
-            kind: "stalled",
-            network,
-            tokens: stalled.map((text) => Number(leaseOf(text).token)),
-          });
+          send({ kind: "stalled", network, tokens: stalled.map(({ token }) => token) });
         }
         for (let from = 0; from < moving.length; from += MOST_PER_SCRIPT) {
           await renew(network, moving.slice(from, from + MOST_PER_SCRIPT));
@@ -76,11 +63,8 @@ function open({ target, consumer, heartbeatMs, stallTimeoutMs }: Extract<ToHeart
     }
   }
 
-  async function renew(network: string, leases: readonly string[]): Promise<void> {
-    const args = leases.flatMap((text) => {
-      const { taskClass, entry, token, id } = leaseOf(text);
-      return [shortClass(taskClass), entry, token, id];
-    });
+  async function renew(network: string, leases: readonly Beating[]): Promise<void> {
+    const args = leases.flatMap(({ token, id }) => [token, id]);
     try {
       const lost = await runScript(client, target, HEARTBEAT, network, [ARGUMENTS_KEEP_UNUSED, consumer, ...args]);
       const tokens = (lost as string[]).map(Number);

@@ -17,7 +17,6 @@ import {
   type TransactionRange,
   type Verdict,
 } from "./port.ts";
-import { textOfLease } from "./lease_text.ts";
 import { MOVES, waitingIn } from "./pulse.ts";
 import { type ProgressCell, ProgressCells } from "./progress_cells.ts";
 
@@ -25,8 +24,6 @@ import { type ProgressCell, ProgressCells } from "./progress_cells.ts";
 export interface Delivery {
   readonly task: Task;
   readonly token: number;
-  /** Where the backend keeps it; opaque here. */
-  readonly entry: string;
   /** Earlier deliveries, which may have written rows. */
   readonly deliveries: number;
 }
@@ -85,9 +82,8 @@ export interface Heart {
   now(): number;
 }
 
-interface Waiting {
+interface Waiting extends Ending {
   readonly held: Held;
-  readonly outcome: "done" | "orphaned";
   readonly verdict: PromiseWithResolvers<Verdict>;
 }
 
@@ -107,6 +103,7 @@ class Held implements Lease {
   readonly #settle: (held: Held, settlement: Settlement) => Promise<Verdict>;
   readonly #ended = Promise.withResolvers<void>();
   #abort: AbortController | undefined;
+  #over = false;
 
   constructor(
     delivery: Delivery,
@@ -117,7 +114,7 @@ class Held implements Lease {
   ) {
     this.delivery = delivery;
     this.id = taskId(delivery.task);
-    this.cell = cells.take(textOfLease(delivery.task.class, delivery.entry, delivery.token, this.id), heartMs);
+    this.cell = cells.take(delivery.token, this.id, heartMs);
     this.sinceMs = sinceMs;
     this.#settle = settle;
   }
@@ -165,8 +162,12 @@ class Held implements Lease {
     this.#abort.abort(new LeaseLostError(this.id, reason));
   }
 
-  end(): void {
+  /** @returns `false` when it had ended before. */
+  end(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
     this.#ended.resolve();
+    return true;
   }
 }
 
@@ -178,8 +179,8 @@ export class Leases {
   readonly #heart: Heart;
   readonly #random: Random;
   readonly #cells: ProgressCells;
-  readonly #held = new Map<number, Held>();
-  readonly #tokens = new Map<string, number>();
+  /** By the ids of their tasks. */
+  readonly #held = new Map<string, Held>();
   readonly #inFlight = new Map<TaskClass, number>();
   readonly #endings: Waiting[] = [];
   readonly #settleHeld = (held: Held, settlement: Settlement) => this.#settle(held, settlement);
@@ -199,12 +200,7 @@ export class Leases {
 
   /** Tokens of the leases in hand. */
   get tokens(): readonly number[] {
-    return [...this.#held.keys()];
-  }
-
-  /** The delivery of a token in hand. */
-  delivery(token: number): Delivery | undefined {
-    return this.#held.get(token)?.delivery;
+    return Array.from(this.#held.values(), ({ token }) => token);
   }
 
   /** Claims up to `free` tasks. `nextMs`: when to look again, if known. */
@@ -232,10 +228,16 @@ export class Leases {
 
   /** The backend or the heartbeat says that these leases are over. */
   lose(tokens: readonly number[], reason: LeaseLostError["reason"]): void {
-    const lost = tokens.flatMap((token) => {
-      const held = this.#held.get(token);
-      return held === undefined || held.verdict !== undefined ? [] : [held];
-    });
+    this.#lose(this.#unsettled(tokens), reason);
+  }
+
+  /** Those of the tokens that are in hand, and not on their way back. */
+  #unsettled(tokens: readonly number[]): readonly Held[] {
+    const wanted = new Set(tokens);
+    return [...this.#held.values()].filter(({ token, verdict }) => wanted.has(token) && verdict === undefined);
+  }
+
+  #lose(lost: readonly Held[], reason: LeaseLostError["reason"]): void {
     for (const held of lost) {
       held.lose(reason);
       emit({ kind: "queue_lease_lost", network: this.#network, task: held.id, reason });
@@ -246,13 +248,10 @@ export class Leases {
 
   /** Leases that stood still: they go back without an attempt or a recovery used. */
   async giveUp(tokens: readonly number[]): Promise<void> {
-    const stalled = tokens.flatMap((token) => {
-      const held = this.#held.get(token);
-      return held === undefined || held.verdict !== undefined ? [] : [held.delivery];
-    });
-    this.lose(tokens, "stalled");
+    const stalled = this.#unsettled(tokens);
+    this.#lose(stalled, "stalled");
     await Promise.all(
-      stalled.map((delivery) =>
+      stalled.map(({ delivery }) =>
         this.#store.giveBack({ delivery, done: [], rest: [delivery.task], delayMs: 0, counter: "released" })
       ),
     );
@@ -269,11 +268,10 @@ export class Leases {
     const [nowMs, dateMs, heartMs] = [performance.now(), Date.now(), this.#heart.now()];
     const fresh = deliveries.map((delivery) => {
       const held = new Held(delivery, this.#cells, nowMs, heartMs, this.#settleHeld);
-      const { task: { class: taskClass, firstEnqueuedMs, attempts, recoveries }, token } = delivery;
-      const older = this.#tokens.get(held.id);
-      if (older !== undefined) this.lose([older], "taken_over"); // this process had been stopped for longer than its lease
-      this.#held.set(token, held);
-      this.#tokens.set(held.id, token);
+      const { class: taskClass, firstEnqueuedMs, attempts, recoveries } = delivery.task;
+      const older = this.#held.get(held.id); // this process had been stopped for longer than its lease
+      if (older !== undefined && older.verdict === undefined) this.#lose([older], "taken_over");
+      this.#held.set(held.id, held);
       this.#count(taskClass, 1);
       const waitSeconds = Math.max(0, dateMs - firstEnqueuedMs) / 1000;
       emit({ kind: "queue_claimed", network: this.#network, class: taskClass, waitSeconds, attempts, recoveries });
@@ -365,9 +363,9 @@ export class Leases {
   }
 
   /** One message in flight; what is settled meanwhile goes with the next. */
-  #end(held: Held, outcome: Waiting["outcome"]): Promise<Verdict> {
+  #end(held: Held, outcome: "done" | "orphaned"): Promise<Verdict> {
     const verdict = Promise.withResolvers<Verdict>();
-    this.#endings.push({ held, outcome, verdict });
+    this.#endings.push({ held, delivery: held.delivery, orphaned: outcome === "orphaned", verdict });
     this.#sending ??= this.#sendEndings();
     return verdict.promise;
   }
@@ -376,19 +374,18 @@ export class Leases {
     await Promise.resolve(); // settlements of one turn of the event loop go together
     while (this.#endings.length > 0) {
       const batch = this.#endings.splice(0, this.#options.ackBatch);
-      const endings = batch.map(({ held: { delivery }, outcome }) => ({ delivery, orphaned: outcome === "orphaned" }));
       let verdicts: readonly Verdict[] | undefined;
       let failure: unknown;
       try {
-        verdicts = await this.#store.end(endings);
+        verdicts = await this.#store.end(batch);
       } catch (error) {
         failure = error;
       }
       const nowMs = performance.now();
-      batch.forEach(({ held, outcome, verdict }, index) => {
+      batch.forEach(({ held, orphaned, verdict }, index) => {
         const found = verdicts?.[index];
         if (found !== undefined) {
-          this.#tellSettled(held, outcome, found, nowMs);
+          this.#tellSettled(held, orphaned ? "orphaned" : "done", found, nowMs);
           verdict.resolve(found);
         } else verdict.reject(failure);
         this.#release(held);
@@ -405,11 +402,10 @@ export class Leases {
   }
 
   #release(held: Held): void {
-    if (!this.#held.delete(held.token)) return;
-    if (this.#tokens.get(held.id) === held.token) this.#tokens.delete(held.id);
+    if (!held.end()) return;
+    if (this.#held.get(held.id) === held) this.#held.delete(held.id);
     this.#cells.give(held.cell);
     this.#count(held.task.class, -1);
-    held.end();
   }
 
   #count(taskClass: TaskClass, change: number): void {

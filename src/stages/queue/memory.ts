@@ -47,8 +47,7 @@ import {
   type WorkQueues,
 } from "./port.ts";
 import { totalError } from "./plan_error.ts";
-import { leaseOf } from "./lease_text.ts";
-import { Pulse } from "./pulse.ts";
+import { type Beating, Pulse } from "./pulse.ts";
 
 const REQUEST_KEY_MS = 24 * 3600 * 1000;
 const MAX_ROUNDS = 20;
@@ -329,10 +328,11 @@ export class MemoryNetwork {
   }
 
   /** Renews those still owned. @returns tokens of the others. */
-  renew(deliveries: readonly Delivery[]): readonly number[] {
-    return deliveries.flatMap((delivery) => {
-      const pending = this.#stream(delivery.task.class).pending.get(Number(delivery.entry));
-      if (pending === undefined || this.#tokens.get(taskId(delivery.task)) !== delivery.token) return [delivery.token];
+  renew(leases: readonly Beating[]): readonly number[] {
+    return leases.flatMap(({ token, id }) => {
+      const place = this.#places.get(id);
+      const pending = place?.at === "stream" ? this.#stream(place.class).pending.get(place.entry) : undefined;
+      if (pending === undefined || this.#tokens.get(id) !== token) return [token];
       pending.deliveredAtMs = this.#clock.now();
       return [];
     });
@@ -617,7 +617,6 @@ export class MemoryNetwork {
     return {
       task: { ...task, recoveries: task.recoveries + pending.times - 1 },
       token: this.#lastToken,
-      entry: String(entry),
       deliveries: pending.deliveries + pending.times - 1,
     };
   }
@@ -659,8 +658,9 @@ export class MemoryNetwork {
 
   #takeBy(delivery: Delivery): boolean {
     const id = taskId(delivery.task);
-    if (this.#tokens.get(id) !== delivery.token) return false;
-    return this.#take(delivery.task.class, Number(delivery.entry), id);
+    const place = this.#places.get(id);
+    if (place?.at !== "stream" || this.#tokens.get(id) !== delivery.token) return false;
+    return this.#take(place.class, place.entry, id);
   }
 
   #take(name: TaskClass, entry: number, id: string): boolean {
@@ -898,13 +898,12 @@ export class MemoryQueue implements WorkQueue {
   beat(): void {
     this.#beatAtMs = this.#clock.now();
     const { moving, stalled } = this.#pulse.take(this.#clock.now());
-    const tokens = (texts: readonly string[]) => texts.map((text) => Number(leaseOf(text).token));
-    const lost = this.#state.renew(tokens(moving).flatMap((token) => this.#leases.delivery(token) ?? []));
+    const lost = this.#state.renew(moving);
     if (lost.length > 0) this.#leases.lose(lost, "taken_over");
     if (moving.length > lost.length) {
       emit({ kind: "queue_renewed", network: this.network, leases: moving.length - lost.length });
     }
-    void this.#leases.giveUp(tokens(stalled));
+    void this.#leases.giveUp(stalled.map(({ token }) => token));
   }
 
   enqueue(plan: BlockPlan, office: Office): Promise<EnqueueReceipt> {

@@ -1,16 +1,15 @@
 /** Progress cells in shared memory, reused: one buffer for many leases, so that a lease costs no allocation. */
-import { CELL_BYTES, LENGTH, MOVES, SINCE_OFFSET, TERM, TEXT_OFFSET, WAITS } from "./pulse.ts";
+import { CELL_BYTES, ID_OFFSET, LENGTH, MOVES, SINCE_OFFSET, TERM, TOKEN_OFFSET, WAITS } from "./pulse.ts";
 
 const CELLS_PER_BUFFER = 512;
-const TEXT_BYTES = CELL_BYTES - TEXT_OFFSET;
-
-const encoder = new TextEncoder();
+const ID_BYTES = CELL_BYTES - ID_OFFSET;
 
 /** A cell that a lease has. */
 export interface ProgressCell {
   readonly progress: Int32Array;
   readonly since: Float64Array;
-  readonly text: Uint8Array;
+  readonly token: Float64Array;
+  readonly id: Uint8Array;
 }
 
 /** Hands out cells. */
@@ -26,16 +25,17 @@ export class ProgressCells {
   /**
    * A cell for a lease that begins.
    *
-   * @param text What the heartbeat has to say of the lease, ASCII. @throws {RangeError} when it is longer than a cell.
+   * @param id Of its task, ASCII. @throws {RangeError} when it is longer than a cell.
    */
-  take(text: string, nowMs: number): ProgressCell {
+  take(token: number, id: string, nowMs: number): ProgressCell {
+    if (id.length > ID_BYTES) throw new RangeError(`Cannot keep "${id}" in ${ID_BYTES} bytes of a cell`);
     const cell = this.#free.pop() ?? this.#grow();
-    const { read, written } = encoder.encodeInto(text, cell.text);
-    if (read < text.length) throw new RangeError(`Cannot keep "${text}" in a cell of ${TEXT_BYTES} bytes`);
+    for (let at = 0; at < id.length; at++) cell.id[at] = id.charCodeAt(at);
+    cell.token[0] = token;
+    cell.since[0] = nowMs;
     Atomics.store(cell.progress, MOVES, 0);
     Atomics.store(cell.progress, WAITS, 0);
-    cell.since[0] = nowMs;
-    Atomics.store(cell.progress, LENGTH, written);
+    Atomics.store(cell.progress, LENGTH, id.length);
     return cell;
   }
 
@@ -53,7 +53,8 @@ export class ProgressCells {
       this.#free.push({
         progress: new Int32Array(memory, offset, CELL_BYTES / Int32Array.BYTES_PER_ELEMENT),
         since: new Float64Array(memory, offset + SINCE_OFFSET, 1),
-        text: new Uint8Array(memory, offset + TEXT_OFFSET, TEXT_BYTES),
+        token: new Float64Array(memory, offset + TOKEN_OFFSET, 1),
+        id: new Uint8Array(memory, offset + ID_OFFSET, ID_BYTES),
       });
     }
     return this.#free.pop() as ProgressCell;

@@ -3,8 +3,8 @@
  * knows leases by their cells in shared memory alone, so that no busy event loop can stop it, and a lease that begins or
  * ends costs no message.
  *
- * A cell: `moves`, `waits`, `term`, `length` as 32 bit integers, then when the lease began as a 64 bit float, then what
- * the heartbeat has to say of the lease as `length` bytes of ASCII; `length` is 0 while no lease has the cell.
+ * A cell: `moves`, `waits`, `term`, `length` as 32 bit integers, then when the lease began and its token as 64 bit floats,
+ * then the id of its task as `length` bytes of ASCII; `length` is 0 while no lease has the cell.
  */
 
 /** Index of the counter of moves in a progress cell. */
@@ -13,16 +13,25 @@ export const MOVES = 0;
 export const WAITS = 1;
 /** Index of the number of leases that have had the cell before: with another one, what was known of a lease is over. */
 export const TERM = 2;
-/** Index of the length of the text. */
+/** Index of the length of the id. */
 export const LENGTH = 3;
 /** Byte offset of the begin, in milliseconds of the heart's clock. */
 export const SINCE_OFFSET = 16;
-/** Byte offset of the text. */
-export const TEXT_OFFSET = 24;
+/** Byte offset of the token. */
+export const TOKEN_OFFSET = 24;
+/** Byte offset of the id. */
+export const ID_OFFSET = 32;
 /** Bytes of a progress cell. */
 export const CELL_BYTES = 192;
 
 const CELL_LENGTH = CELL_BYTES / Int32Array.BYTES_PER_ELEMENT;
+
+/** A lease as its cell has it. */
+export interface Beating {
+  readonly token: number;
+  /** Of its task. */
+  readonly id: string;
+}
 
 interface Beat {
   readonly term: number;
@@ -52,18 +61,18 @@ export class Pulse {
     this.#sheets.push({ numbers: new Int32Array(memory), memory, beats: [] });
   }
 
-  /** Texts of the leases to renew, and of those that have stood still for too long: each of these is told once. */
-  take(nowMs: number): { readonly moving: readonly string[]; readonly stalled: readonly string[] } {
-    const moving: string[] = [];
-    const stalled: string[] = [];
+  /** The leases to renew, and those that have stood still for too long: each of these is told once. */
+  take(nowMs: number): { readonly moving: readonly Beating[]; readonly stalled: readonly Beating[] } {
+    const moving: Beating[] = [];
+    const stalled: Beating[] = [];
     for (const sheet of this.#sheets) {
       for (let cell = 0; cell * CELL_LENGTH < sheet.numbers.length; cell++) {
-        const text = textOf(sheet, cell);
-        if (text === undefined) continue;
+        const lease = leaseIn(sheet, cell);
+        if (lease === undefined) continue;
         const beat = this.#beat(sheet, cell, nowMs);
         if (beat.stalled) continue;
         beat.stalled = nowMs - beat.movedAtMs >= this.#stallTimeoutMs;
-        (beat.stalled ? stalled : moving).push(text);
+        (beat.stalled ? stalled : moving).push(lease);
       }
     }
     return { moving, stalled };
@@ -86,13 +95,19 @@ export class Pulse {
   }
 }
 
-/** What a lease has written, unless the cell is free or changes hands at this moment: that one is fresh. */
-function textOf({ numbers, memory }: Sheet, cell: number): string | undefined {
+/** The lease that has the cell, unless the cell is free or changes hands at this moment: that one is fresh. */
+function leaseIn({ numbers, memory }: Sheet, cell: number): Beating | undefined {
   const at = cell * CELL_LENGTH;
   const term = Atomics.load(numbers, at + TERM);
   const length = Atomics.load(numbers, at + LENGTH);
-  const text = String.fromCharCode(...new Uint8Array(memory, cell * CELL_BYTES + TEXT_OFFSET, length));
-  return length === 0 || Atomics.load(numbers, at + TERM) !== term ? undefined : text;
+  const [token] = new Float64Array(memory, cell * CELL_BYTES + TOKEN_OFFSET, 1) as unknown as [number];
+  const id = String.fromCharCode(...new Uint8Array(memory, cell * CELL_BYTES + ID_OFFSET, length));
+  return length === 0 || Atomics.load(numbers, at + TERM) !== term ? undefined : { token, id };
+}
+
+/** The clock of hearts: milliseconds that grow evenly and are the same in every thread. */
+export function heartMs(): number {
+  return performance.timeOrigin + performance.now();
 }
 
 /** Counts as moving until disposed. A wait that outlives its lease is no wait of the next lease of the cell. */

@@ -39,6 +39,7 @@ import {
   TASK_CLASSES,
   type TaskClass,
   type TaskKind,
+  type TransactionRange,
   type Verdict,
   type WorkQueue,
   type WorkQueues,
@@ -96,6 +97,8 @@ const OUTAGE_REMINDER_MS = 60_000;
 const BLOCK_MS = 5_000;
 const OLDEST_RELEASE = 7;
 const LEDGER_GROUP = "ledger";
+/** Words of a packed task before its range. */
+const FACTS = 8;
 
 const CLASS_OF: ReadonlyMap<string, TaskClass> = new Map(TASK_CLASSES.map((name) => [shortClass(name), name]));
 
@@ -607,34 +610,35 @@ class RedisQueue implements WorkQueue {
       ...TASK_CLASSES.map((name) => weights[name]),
     ]) as [string, number, number, string[], string];
     const [next, recovered, wentBack, buried, found] = answer;
-    const deliveries = found === "" ? [] : found.split("\n").map((line) => unpackDelivery(line, this.network));
+    const deliveries = found === "" ? [] : found.split("\n").flatMap((line) => unpackRun(line, this.network));
     const nextMs = Number(next);
     return {
       deliveries,
       recovered,
       clockWentBack: wentBack === 1,
-      buried: buried.map((text) => unpack(text.slice(3).split(" "), text.slice(0, 2), this.network).task),
+      buried: buried.map((text) => unpack(text.slice(3), text.slice(0, 2), this.network).task),
       ...(nextMs < 0 ? {} : { nextMs }),
     };
   }
 
   /** What the leases of a block have in common is said once, and their ranges come in order: those that touch become one. */
   async #end(endings: readonly Ending[]): Promise<readonly Verdict[]> {
-    const groups = Map.groupBy(endings.keys(), (index) => endingGroup(endings[index] as Ending));
     const args: string[] = [];
     const order: number[] = [];
-    for (const [group, indices] of groups) {
+    for (const [group, indices] of endingGroups(endings)) {
       indices.sort((a, b) => firstOf(endings[a]) - firstOf(endings[b]));
       const leases = indices.map((index) => {
-        const { entry, token, task: { first, last } } = (endings[index] as Ending).delivery;
-        return `${entry} ${token} ${first}-${last}`;
+        const { token, task: { first, last } } = (endings[index] as Ending).delivery;
+        return `${token} ${first}-${last}`;
       });
       args.push(...group.split(" "), leases.join(" "));
       order.push(...indices);
     }
-    const answer = (await this.#run("end", args) as string).split(" ") as Verdict[];
-    const verdicts: Verdict[] = [];
-    order.forEach((index, at) => verdicts[index] = answer[at] as Verdict);
+    const others = await this.#run("end", args) as (number | Verdict)[];
+    const verdicts = new Array<Verdict>(endings.length).fill("settled");
+    for (let at = 0; at < others.length; at += 2) {
+      verdicts[order[others[at] as number - 1] as number] = others[at + 1] as Verdict;
+    }
     return verdicts;
   }
 
@@ -732,7 +736,7 @@ class RedisQueue implements WorkQueue {
 
   #letter(id: string, fields: string[]): DeadLetter {
     const values = pairs(fields);
-    const { task } = unpack((values.get("t") as string).split(" "), values.get("c") as string, this.network);
+    const { task } = unpack(values.get("t") as string, values.get("c") as string, this.network);
     return {
       id,
       task,
@@ -792,6 +796,29 @@ function isEntryId(id: string): boolean {
   return /^\d+-\d+$/.test(id);
 }
 
+/** Indices of endings by what {@linkcode endingGroup} says of them; it is asked once for neighbours of one block. */
+function endingGroups(endings: readonly Ending[]): Map<string, number[]> {
+  const groups = new Map<string, number[]>();
+  let before: Ending | undefined;
+  let group: number[] = [];
+  endings.forEach((ending, index) => {
+    if (before === undefined || !areOfOneGroup(before, ending)) {
+      const name = endingGroup(ending);
+      group = groups.get(name) ?? [];
+      groups.set(name, group);
+    }
+    group.push(index);
+    before = ending;
+  });
+  return groups;
+}
+
+function areOfOneGroup(a: Ending, b: Ending): boolean {
+  const [one, other] = [a.delivery.task, b.delivery.task];
+  return one.blockHash === other.blockHash && one.blockNumber === other.blockNumber && one.kind === other.kind &&
+    one.class === other.class && a.orphaned === b.orphaned;
+}
+
 function endingGroup({ delivery: { task }, orphaned }: Ending): string {
   const { kind, blockNumber, blockHash } = task;
   const ids = `${kind}:${blockNumber}:${blockHash.slice(2, 10)}:`;
@@ -802,8 +829,8 @@ function firstOf(ending: Ending | undefined): number {
   return (ending as Ending).delivery.task.first;
 }
 
-function packLease({ task, entry, token, deliveries }: Delivery): (string | number)[] {
-  return [shortClass(task.class), entry, token, pack(task, deliveries)];
+function packLease({ task, token, deliveries }: Delivery): (string | number)[] {
+  return [token, pack(task, deliveries)];
 }
 
 /** As `scripts/prelude.lua` describes it. */
@@ -813,34 +840,39 @@ function pack(task: Task, deliveries: number): string {
     task.kind,
     task.blockNumber,
     task.blockHash,
-    task.first,
-    task.last,
     task.attempts,
     task.recoveries,
     deliveries,
     task.firstEnqueuedMs,
     nodes,
+    `${task.first}-${task.last}`,
   ].join(" ");
 }
 
 /** A line of what `scripts/fetch.lua` delivers. */
-function unpackDelivery(line: string, network: string): Delivery {
-  const [short, entry, token, earlierText, ...body] = line.split(" ") as [string, string, string, string, ...string[]];
-  const earlier = Number(earlierText);
-  const { task, deliveries } = unpack(body, short, network);
-  return {
-    task: earlier === 0 ? task : { ...task, recoveries: task.recoveries + earlier },
-    token: Number(token),
-    entry,
+function unpackRun(line: string, network: string): Delivery[] {
+  const [short, ...words] = line.split(" ");
+  const [earlierText, tokenText] = words.splice(FACTS, 2);
+  const { facts, deliveries } = unpackFacts(words, short as string, network);
+  const [earlier, token] = [Number(earlierText), Number(tokenText)];
+  const recoveries = facts.recoveries + earlier;
+  return words.slice(FACTS).map((range, nth) => ({
+    task: { ...facts, recoveries, ...unpackRange(range) },
+    token: token + nth,
     deliveries: deliveries + earlier,
-  };
+  }));
 }
 
-function unpack(body: string[], short: string, network: string): Pick<Delivery, "task" | "deliveries"> {
-  const [kind, number, hash, first, last, attempts, recoveries, deliveries, at, nodes] = body as [
-    string,
-    string,
-    string,
+function unpack(body: string, short: string, network: string): Pick<Delivery, "task" | "deliveries"> {
+  const words = body.split(" ");
+  const { facts, deliveries } = unpackFacts(words, short, network);
+  return { task: { ...facts, ...unpackRange(words[FACTS] as string) }, deliveries };
+}
+
+/** What a packed task says up to its range. */
+function unpackFacts(words: readonly string[], short: string, network: string) {
+  const [kind, number, hash, attempts, recoveries, deliveries, at, nodes] = words as [
+    TaskKind,
     string,
     string,
     string,
@@ -849,22 +881,23 @@ function unpack(body: string[], short: string, network: string): Pick<Delivery, 
     string,
     string,
   ];
-  return {
-    task: {
-      kind: kind as TaskKind,
-      network,
-      blockNumber: Number(number),
-      blockHash: hash,
-      first: Number(first),
-      last: Number(last),
-      class: CLASS_OF.get(short) as TaskClass,
-      attempts: Number(attempts),
-      recoveries: Number(recoveries),
-      failedNodes: nodes === "-" ? [] : nodes.slice(1).split(",").map(decodeURIComponent),
-      firstEnqueuedMs: Number(at),
-    },
-    deliveries: Number(deliveries),
+  const facts: Omit<Task, keyof TransactionRange> = {
+    kind,
+    network,
+    blockNumber: Number(number),
+    blockHash: hash,
+    class: CLASS_OF.get(short) as TaskClass,
+    attempts: Number(attempts),
+    recoveries: Number(recoveries),
+    failedNodes: nodes === "-" ? [] : nodes.slice(1).split(",").map(decodeURIComponent),
+    firstEnqueuedMs: Number(at),
   };
+  return { facts, deliveries: Number(deliveries) };
+}
+
+function unpackRange(range: string): TransactionRange {
+  const [first, last] = range.split("-");
+  return { first: Number(first), last: Number(last) };
 }
 
 function completion(id: string, fields: string[]): Completion {

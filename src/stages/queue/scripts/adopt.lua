@@ -21,7 +21,8 @@ for _, class in ipairs(CLASSES) do
         call('XACK', key, GROUP, entry)
       else
         local task = unpack_task(body[2][2])
-        if not mine[token_of(call('HGET', P .. 'u', task.id)) or ''] then
+        local _, _, token = delivered(call('HGET', P .. 'u', task.id))
+        if not mine[token or ''] then
           remove(class, entry, task.id)
           task.recoveries = task.recoveries + times - 1
           task.deliveries = task.deliveries + times - 1

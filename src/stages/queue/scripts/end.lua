@@ -3,15 +3,15 @@
 -- KEYS[1]  prefix
 -- ARGV     keep, then per group of leases of one block and class: 'done' | 'orphaned', class, block
 --          `kind:number:hash`, ids of its tasks up to their range `kind:number:hash8:`, and one text with
---          `entry token first-last` of each in the order of their first transactions
--- Returns  'settled' | 'stale' | 'orphaned' of every lease, in one text
+--          `token first-last` of each in the order of their first transactions
+-- Returns  of every lease that is not settled its number, from 1, and 'stale' | 'orphaned'
 --
 -- Races: an owner whose lease was taken over has an older token and is refused, whatever it wrote. Whoever has the
 -- newest token has the entry: both are written and removed in one step. Sent twice, the second finds the task gone and
 -- every bit set. Only a bit that goes from 0 to 1 counts, so no order of overlapping ranges or late owners completes a
 -- block early or twice. What passed the gate is swept before its bits are set: the completion of a block may plan the
 -- verification whose look-up goes here.
-local verdicts = {}
+local verdicts, leases_before = {}, 0
 
 -- Ranges that touch become one.
 local function join(ranges, first, last)
@@ -23,38 +23,39 @@ local function join(ranges, first, last)
   end
 end
 
-local function unheld(how, orphaned, block, place, first, last)
+local function unheld(how, orphaned, block, newest, first, last)
   if orphaned then return 'orphaned' end
-  if how == 'done' and not token_of(place) and is_done({ block = block, first = first, last = last }) then
-    return 'settled'
-  end
+  if how == 'done' and not newest and is_done({ block = block, first = first, last = last }) then return 'settled' end
   redis.pcall('HINCRBY', P .. 'stats', 'stale', 1)
   return 'stale'
 end
 
 local function settle_group(how, class, block, head, leases)
-  local all, wanted, entry_of, first_of, last_of = {}, {}, {}, {}, {}
+  local all, token_of, first_of, last_of = {}, {}, {}, {}
   local n = 0
-  for lease, entry, range, first, last in string.gmatch(leases, '((%S+) %S+) ((%d+)%-(%d+))') do
+  for token, range, first, last in string.gmatch(leases, '(%d+) ((%d+)%-(%d+))') do
     n = n + 1
-    all[n], wanted[n], entry_of[n] = head .. range, class .. ' ' .. lease, entry
-    first_of[n], last_of[n] = tonumber(first), tonumber(last)
+    all[n], token_of[n], first_of[n], last_of[n] = head .. range, token, tonumber(first), tonumber(last)
   end
   local places = call('HMGET', P .. 'u', unpack(all))
   local orphaned = is_orphaned({ block = block })
   local taken = (how == 'orphaned' or orphaned) and 'orphaned' or 'settled'
   local entries, ids, ranges = {}, {}, {}
   for nth = 1, n do
-    local first, last = first_of[nth], last_of[nth]
-    if places[nth] == wanted[nth] then
-      entries[#entries + 1] = entry_of[nth]
+    local verdict, _, entry, newest = taken, delivered(places[nth])
+    if newest == token_of[nth] then
+      entries[#entries + 1] = entry
       ids[#ids + 1] = all[nth]
-      join(ranges, first, last)
-      verdicts[#verdicts + 1] = taken
+      join(ranges, first_of[nth], last_of[nth])
     else
-      verdicts[#verdicts + 1] = unheld(how, orphaned, block, places[nth], first, last)
+      verdict = unheld(how, orphaned, block, newest, first_of[nth], last_of[nth])
+    end
+    if verdict ~= 'settled' then
+      verdicts[#verdicts + 1] = leases_before + nth
+      verdicts[#verdicts + 1] = verdict
     end
   end
+  leases_before = leases_before + n
   if #ids > 0 then
     call('XACK', P .. 's:' .. class, GROUP, unpack(entries))
     call('XDEL', P .. 's:' .. class, unpack(entries))
@@ -64,4 +65,4 @@ local function settle_group(how, class, block, head, leases)
 end
 
 for at = 2, #ARGV, 5 do settle_group(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]) end
-return table.concat(verdicts, ' ')
+return verdicts

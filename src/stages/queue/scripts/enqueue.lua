@@ -50,11 +50,13 @@ end
 
 local now = whole(math.floor(now_us() / 1000))
 local head = kind .. ':' .. number .. ':' .. string.sub(hash, 3, 10) .. ':'
-local body_head, body_tail = kind .. ' ' .. number .. ' ' .. hash .. ' ', ' ' .. now .. ' -'
+local facts = kind .. ' ' .. number .. ' ' .. hash .. ' 0 0 %s ' .. now .. ' - '
+local fresh, buried = string.format(facts, '0'), string.format(facts, '1')
 local touched = bits(P .. 'm:' .. block, 0, -1) + bits(P .. 'x:' .. block, 0, -1) > 0
 
 local function offer(first, last)
-  local id, length, done, deliveries = head .. first .. '-' .. last, last - first + 1, 0, 0
+  local range = first .. '-' .. last
+  local id, length, done, before = head .. range, last - first + 1, 0, fresh
   if touched then done = bits(P .. 'm:' .. block, first, last) end
   if not reprocess and done == length then return 'done' end
   local place = call('HGET', P .. 'u', id)
@@ -66,12 +68,12 @@ local function offer(first, last)
   else
     if letter then
       call('XDEL', P .. 'dlq', letter)
-      deliveries = 1
+      before = buried
     end
     local cleared = touched and clear_dead(block, tonumber(first), tonumber(last)) or 0
     if cleared > 0 then call('HINCRBY', key, 'dead', -cleared) end
   end
-  add(class, id, body_head .. first .. ' ' .. last .. ' 0 0 ' .. deliveries .. body_tail)
+  add(class, id, before .. range)
   return 'enqueued'
 end
 

@@ -4,8 +4,9 @@
 -- ARGV     keep, consumer, free, lease ms, reclaim ms, most recoveries, seed,
 --          6 allowances and 6 weights in the order of CLASSES
 -- Returns  { ms until it is worth asking again or -1, recovered, clock went back 0 | 1, buried bodies, deliveries }:
---          the last is one text, a line for each: `class entry token earlier task`, with the earlier deliveries of the
---          entry and the packed task as it was added; a reply of many parts costs both sides more than the tasks
+--          the last is one text, a line for each run of tasks that have everything but their range in common: class,
+--          the packed task as it was added up to its range, earlier deliveries of the entry, token of the first (that of
+--          each next one is one more), ranges; a reply of many parts costs both sides more than the tasks
 --
 -- Races: the token is written in the step that delivers, so two owners never have one. An expired lease is claimed
 -- only if it is still idle for the whole lease (XCLAIM's own condition): of two recoverers one gets it. A reply that
@@ -23,7 +24,7 @@ end
 
 local now, went_back = tick()
 local now_ms = math.floor(now / 1000)
-local found, buried, recovered = {}, {}, 0
+local found, buried, recovered = 0, {}, 0
 local left = free
 
 -- Delayed tasks that are due. ZREM first: it needs no memory.
@@ -45,50 +46,65 @@ if rate then
 end
 local rate_bound = left < free
 
--- What the tasks of a block have in common is looked at once; neighbours in a stream are mostly of one block.
-local blocks, beginning, block = {}, '', nil
-local function look(body)
-  if string.find(body, beginning, 1, true) ~= 1 or not block then
-    local kind, number, hash = string.match(body, '^([^ ]+) ([^ ]+) ([^ ]+) ')
-    beginning = kind .. ' ' .. number .. ' ' .. hash .. ' '
-    block = blocks[beginning]
-    if not block then
-      local name = kind .. ':' .. number .. ':' .. hash
-      block = {
-        name = name, head = kind .. ':' .. number .. ':' .. string.sub(hash, 3, 10) .. ':',
-        orphaned = is_orphaned({ block = name }),
-        bits = 8 * call('STRLEN', P .. 'm:' .. name), -- none is set behind them
-      }
-      blocks[beginning] = block
-    end
+-- What is known of a block is looked at once.
+local blocks = {}
+local function look(name)
+  local block = blocks[name]
+  if not block then
+    block = {
+      orphaned = is_orphaned({ block = name }),
+      bits = 8 * call('STRLEN', P .. 'm:' .. name), -- none is set behind them
+    }
+    blocks[name] = block
   end
-  return string.match(body, '^([^ ]+) ([^ ]+)', #beginning + 1)
+  return block
+end
+
+-- Tasks that follow each other and differ in their range alone are a run; their tokens follow each other too.
+local run, lines = { facts = '' }, {}
+local function begin(class, body, earlier)
+  local facts, kind, number, hash = string.match(body, '^((%S+) (%S+) (%S+) .* )')
+  local name = kind .. ':' .. number .. ':' .. hash
+  run = {
+    class = class, facts = facts, earlier = earlier, name = name, block = look(name),
+    head = kind .. ':' .. number .. ':' .. string.sub(hash, 3, 10) .. ':',
+  }
+end
+
+local function is_over(range)
+  local first, last = string.match(range, '^(%d+)%-(%d+)$')
+  first, last = tonumber(first), tonumber(last)
+  return last < run.block.bits and is_done({ block = run.name, first = first, last = last })
 end
 
 local last_token = nil
 local places = {}
 local function deliver(class, entry, body, earlier)
-  local first, last = look(body)
-  local id = block.head .. first .. '-' .. last
-  first, last = tonumber(first), tonumber(last)
-  if block.orphaned then
+  if class ~= run.class or earlier ~= run.earlier or string.find(body, run.facts, 1, true) ~= 1 then
+    begin(class, body, earlier)
+  end
+  local range = string.sub(body, #run.facts + 1)
+  local id = run.head .. range
+  if run.block.orphaned then
     remove(class, entry, id)
     count('orphaned', 1)
     return false
   end
-  if last < block.bits and string.sub(class, 1, 1) == 'p' and
-    is_done({ block = block.name, first = first, last = last }) then
+  if run.block.bits > 0 and string.sub(class, 1, 1) == 'p' and is_over(range) then
     remove(class, entry, id)
     count('skipped', 1)
     return false
   end
   -- At least the server's microseconds: a fence that lost its last second would repeat tokens otherwise.
   last_token = math.max((last_token or tonumber(call('GET', P .. 'fence:task') or 0)) + 1, now)
-  local token = whole(last_token)
-  local place = held(class, entry, token)
+  if not run.line then
+    run.line = { class .. ' ' .. run.facts .. earlier, whole(last_token) }
+    lines[#lines + 1] = run.line
+  end
+  run.line[#run.line + 1] = range
   places[#places + 1] = id
-  places[#places + 1] = place
-  found[#found + 1] = place .. ' ' .. earlier .. ' ' .. body
+  places[#places + 1] = string.format('%s %s %d', class, entry, last_token)
+  found = found + 1
   left = left - 1
   allow[class] = allow[class] - 1
   return true
@@ -190,7 +206,7 @@ else
   if earliest[2] then next_ms = math.max(0, tonumber(earliest[2]) - now_ms) end
 end
 if rate then
-  level = level - #found
+  level = level - found
   redis.pcall('HSET', P .. 'meta', 'rate_level', tostring(level), 'rate_at', whole(now))
   if rate_bound then
     local wait = math.ceil(math.max(0, 1 - level) * 1000 / rate)
@@ -198,4 +214,5 @@ if rate then
   end
 end
 
-return { whole(next_ms), recovered, went_back and 1 or 0, buried, table.concat(found, '\n') }
+for nth, line in ipairs(lines) do lines[nth] = table.concat(line, ' ') end
+return { whole(next_ms), recovered, went_back and 1 or 0, buried, table.concat(lines, '\n') }

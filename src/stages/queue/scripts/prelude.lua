@@ -4,9 +4,9 @@
 --          in one slot and the script goes to the node that has it.
 -- ARGV[1]  milliseconds that a complete or orphaned block is remembered.
 --
--- A task is packed as `kind number hash first last attempts recoveries deliveries firstEnqueuedMs failedNodes`, the
--- numbers `attempts` to `deliveries` as they were when its entry was added: what happened to the entry since is in the
--- group's own delivery count.
+-- A task is packed as `kind number hash attempts recoveries deliveries firstEnqueuedMs failedNodes first-last`, so that
+-- the tasks of a block differ at their end alone; the numbers `attempts` to `deliveries` are as they were when its entry
+-- was added: what happened to the entry since is in the group's own delivery count.
 --
 -- Nothing here may be the first write of a script that has to work at the server's limit of memory: Redis refuses a
 -- first write that needs memory and lets later ones pass. Every settlement therefore begins with XACK.
@@ -28,8 +28,8 @@ local function whole(number)
 end
 
 local function unpack_task(body)
-  local kind, number, hash, first, last, attempts, recoveries, deliveries, at, nodes =
-    string.match(body, '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+  local kind, number, hash, attempts, recoveries, deliveries, at, nodes, first, last =
+    string.match(body, '^(%S+) (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+)%-(%d+)$')
   return {
     kind = kind, number = number, hash = hash, first = tonumber(first), last = tonumber(last),
     attempts = tonumber(attempts), recoveries = tonumber(recoveries), deliveries = tonumber(deliveries),
@@ -41,8 +41,8 @@ end
 
 local function pack_task(task)
   return table.concat({
-    task.kind, task.number, task.hash, task.first, task.last,
-    task.attempts, task.recoveries, task.deliveries, task.at, task.nodes,
+    task.kind, task.number, task.hash, task.attempts, task.recoveries, task.deliveries, task.at, task.nodes,
+    task.first .. '-' .. task.last,
   }, ' ')
 end
 
@@ -218,19 +218,16 @@ local function remove(class, entry, id)
   return true
 end
 
--- What `u` says of a task that is delivered; a newer delivery writes a newer token.
-local function held(class, entry, token)
-  return class .. ' ' .. entry .. ' ' .. token
+-- Class, entry and newest token of a task that is delivered, by what `u` says of it; nothing of any other.
+local function delivered(place)
+  return string.match(place or '', '^(%l%l) (%S+) (%d+)$')
 end
 
--- The token of a task that is delivered, by what `u` says of it.
-local function token_of(place)
-  return place and string.match(place, '^%l%l %S+ (%d+)$')
-end
-
-local function take(class, entry, token, id)
-  if call('HGET', P .. 'u', id) ~= held(class, entry, token) then return false end
-  return remove(class, entry, id)
+-- Ends the delivery that has this token, if it is the newest of its task. Returns its class.
+local function take(token, id)
+  local class, entry, newest = delivered(call('HGET', P .. 'u', id))
+  if not entry or newest ~= token then return nil end
+  return remove(class, entry, id) and class
 end
 
 local function inter(class, task, code, message, token)
