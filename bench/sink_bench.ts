@@ -13,12 +13,12 @@ import { executionTransactionTraceTable } from "../src/stages/encode/execution_t
 import type { NativeBlock } from "../src/stages/encode/port.ts";
 import { structlogEncoder, structlogTable } from "../src/stages/encode/structlog.ts";
 import type { TransactionConstants } from "../src/stages/encode/transaction_constants.ts";
-import { BlockMemory } from "../src/stages/sink/block_memory.ts";
 import { type ClickHouseStorage, openClickHouse } from "../src/stages/sink/clickhouse.ts";
 import type { AttemptStart, Sink } from "../src/stages/sink/port.ts";
 import { CLICKHOUSE_SETTINGS } from "../src/pipeline/options.ts";
 import { applySchema } from "../src/stages/sink/schema.ts";
 import { openSink } from "../src/stages/sink/sink.ts";
+import { SpareMemory } from "../src/stages/sink/spare_memory.ts";
 import { figure, median, say } from "./figures.ts";
 
 const ROUNDS = 5;
@@ -144,7 +144,7 @@ function encodeBlock(
   block: number,
   first: number,
   transactions: number,
-  { order = "arrival", memory }: { readonly order?: Order; readonly memory?: BlockMemory } = {},
+  { order = "arrival", memory }: { readonly order?: Order; readonly memory?: SpareMemory } = {},
 ): NativeBlock {
   const parts = Array.from({ length: transactions }, (_, i) => ({
     constants: constants(block, first + i),
@@ -173,7 +173,7 @@ async function rate(rows: number, work: () => Promise<void>): Promise<number> {
 
 /** Rows a second of one core, into the memory of the block before, as in the sink. */
 function encodeRate(): number {
-  const memory = new BlockMemory(1);
+  const memory = new SpareMemory(64 << 20);
   let rows = 0;
   const startedMs = performance.now();
   while (performance.now() - startedMs < 1000) {

@@ -16,6 +16,11 @@ export interface BatchOptions {
   readonly inFlight: number;
   /** Bytes submitted and not durable above which nothing more is accepted, and batches overflow. */
   readonly memoryBytes: number;
+  /**
+   * A batch goes on lingering until this many times as long as the last write took have passed since then, and at most
+   * as many times `lingerMs`: whoever is slow to write gets fewer and larger batches. Absent: no matter how long.
+   */
+  readonly rest?: number;
 }
 
 /** What an item weighs against the limits. */
@@ -106,7 +111,8 @@ interface Open<T, R> {
 /**
  * Gathers items into batches, one group to a batch.
  *
- * A batch is written when it has its rows or bytes, when its first item has waited `lingerMs`, and in the next turn
+ * A batch is written when it has its rows or bytes, when its first item has waited `lingerMs` (and the last write is
+ * long enough ago, see {@linkcode BatchOptions.rest}), and in the next turn
  * when nobody is {@linkcode Batcher.expect expected} to bring more. While every write is busy, batches go on growing.
  *
  * @param options Limits.
@@ -158,6 +164,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
   #overflowing = 0;
   #expected = 0;
   #draining = false;
+  #restUntilMs = 0;
   #turn: Subscription | undefined;
 
   constructor(options: BatchOptions, writer: BatchWriter<T, R>, scheduler: SchedulerLike) {
@@ -242,12 +249,18 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
       due: undefined,
       linger: undefined,
     };
-    open.linger = this.#scheduler.schedule(() => {
-      open.due ??= "linger";
-      this.#pump();
-    }, this.#options.lingerMs);
+    this.#linger(open, this.#options.lingerMs);
     this.#open.set(group, open);
     return open;
+  }
+
+  #linger(open: Open<T, R>, ms: number): void {
+    open.linger = this.#scheduler.schedule(() => {
+      const restMs = this.#restUntilMs - this.#scheduler.now();
+      if (restMs > 0) return this.#linger(open, restMs);
+      open.due ??= "linger";
+      this.#pump();
+    }, ms);
   }
 
   #close(open: Open<T, R>, reason: BatchReason): void {
@@ -292,10 +305,24 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
 
   async #write(open: Open<T, R>): Promise<void> {
     this.#inFlight++;
+    const startedMs = this.#scheduler.now();
     await this.#hand(open, (batch) => this.#writer.write(batch));
+    this.#rest(this.#scheduler.now() - startedMs);
     this.#inFlight--;
     this.#pumpSoon();
     this.#tellEmpty();
+  }
+
+  /** What lingers, or has lingered meanwhile, does so until the rest is over. */
+  #rest(tookMs: number): void {
+    const { rest = 0, lingerMs } = this.#options;
+    if (rest === 0) return;
+    this.#restUntilMs = this.#scheduler.now() + rest * Math.min(tookMs, lingerMs);
+    for (const open of this.#open.values()) {
+      if (open.due !== "linger") continue;
+      open.due = undefined;
+      this.#linger(open, this.#restUntilMs - this.#scheduler.now());
+    }
   }
 
   /** Batches leave memory, oldest first, until what stays is within it. */

@@ -36,6 +36,7 @@ class Bench {
     this.time.flush();
     await settled();
     this.time.flush();
+    this.time.frame = ms;
   }
 
   submit(item: string, rows = 1, bytes = 10, group = "g") {
@@ -80,6 +81,48 @@ Deno.test("batch() writes what is there when its first item has lingered, no ear
   assert.deepEqual(bench.written, []);
   await bench.until(200);
   assert.deepEqual(bench.written, ["g:ab:linger"]);
+});
+
+Deno.test("batch() lingers on for a rest in proportion to the last write, and never long", async () => {
+  const bench = new Bench({ rest: 4 });
+  using _lane = bench.batcher.expect();
+  bench.submit("a");
+  await bench.until(201);
+  bench.submit("b");
+  await bench.until(250);
+  bench.writes[0]!.end.resolve("took 50 ms");
+  await bench.until(250);
+  await bench.until(449);
+  assert.deepEqual(bench.written, ["g:a:linger"]);
+  await bench.until(450);
+  assert.deepEqual(bench.written, ["g:a:linger", "g:b:linger"]);
+  bench.submit("c");
+  await bench.until(1450);
+  bench.writes[1]!.end.resolve("took a second, five times the linger");
+  await bench.until(1450);
+  await bench.until(2249);
+  assert.equal(bench.writes.length, 2);
+  await bench.until(2250);
+  assert.deepEqual(bench.written.slice(2), ["g:c:linger"]);
+});
+
+Deno.test("batch() does not rest from a full batch, nor when nobody is expected to bring more", async () => {
+  const bench = new Bench({ rest: 4, rows: 2 });
+  const lane = bench.batcher.expect();
+  bench.submit("a");
+  await bench.until(300);
+  bench.writes[0]!.end.resolve("took 100 ms");
+  await bench.until(300);
+  bench.submit("b");
+  bench.submit("c");
+  await bench.until(302);
+  assert.deepEqual(bench.written.slice(1), ["g:bc:rows"]);
+  bench.writes[1]!.end.resolve("");
+  await bench.until(303);
+  bench.submit("d");
+  lane[Symbol.dispose]();
+  await bench.until(304);
+  assert.deepEqual(bench.written.slice(2), ["g:d:idle"]);
 });
 
 Deno.test("batch() writes in the next turn when nobody is expected to bring more", async () => {

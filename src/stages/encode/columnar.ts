@@ -30,6 +30,8 @@ export interface Segment {
   readonly bytes: number;
   /** One per view that the sources named, in their order. */
   readonly pieces: readonly Uint8Array<ArrayBuffer>[];
+  /** Where they are. */
+  readonly memory: Uint8Array<ArrayBuffer>;
   /** What the cells of a {@linkcode names} column are positions of. */
   readonly names: readonly string[];
 }
@@ -292,7 +294,7 @@ export interface ColumnarEncoder<C, K> {
    * Copies the columns of one callback.
    *
    * @param names kept as they are: the decoder never changes a list, it makes a longer one.
-   * @param allocate where they are copied to: exactly that many bytes.
+   * @param allocate where they are copied to: memory of at least that many bytes.
    */
   segment(
     columns: C & { readonly rows: number },
@@ -330,7 +332,7 @@ export function columnarEncoder<C, K>(
         at += view.byteLength;
         return piece;
       });
-      return { rows: cells.rows, bytes, pieces, names: list };
+      return { rows: cells.rows, bytes, pieces, memory, names: list };
     },
 
     block(parts, { omit, allocate } = {}) {

@@ -67,6 +67,8 @@ export interface RecordResult {
 /** What an attempt needs of its sink. */
 export interface AttemptSink {
   readonly holdBytes: number;
+  /** Where segments are copied to: memory of at least that many bytes. */
+  readonly segmentMemory: (bytes: number) => Uint8Array<ArrayBuffer>;
   now(): number;
   submitRows(item: RowsItem): Submitted<Moment>;
   submitRecord(item: RecordItem): Submitted<RecordResult>;
@@ -169,11 +171,11 @@ export class TransactionAttempt implements Attempt {
   }
 
   structlogs(columns: StructlogColumns, operations: readonly string[]): void {
-    this.#take("structlog", () => structlogEncoder.segment(columns, operations));
+    this.#take("structlog", () => structlogEncoder.segment(columns, operations, this.#sink.segmentMemory));
   }
 
   frames(columns: FrameColumns, operations: readonly string[]): void {
-    this.#take("structlog_agg", () => structlogAggEncoder.segment(columns, operations));
+    this.#take("structlog_agg", () => structlogAggEncoder.segment(columns, operations, this.#sink.segmentMemory));
   }
 
   room(): Promise<void> | undefined {

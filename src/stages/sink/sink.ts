@@ -20,7 +20,6 @@ import {
   type RowsItem,
   TransactionAttempt,
 } from "./attempt.ts";
-import { BlockMemory } from "./block_memory.ts";
 import { Endpoint } from "./endpoint.ts";
 import { SinkClosedError, StorageUnavailableError } from "./errors.ts";
 import type {
@@ -36,6 +35,7 @@ import type {
   Storage,
   TraceTable,
 } from "./port.ts";
+import { SpareMemory } from "./spare_memory.ts";
 
 /** Time and chance, for tests. */
 export interface SinkEnvironment {
@@ -52,6 +52,11 @@ const ENCODERS = { structlog: structlogEncoder, structlog_agg: structlogAggEncod
 /** Blocks of one partition: one insert makes one part. */
 const PARTITION_BLOCKS = 201_600;
 
+/**
+ * A few records cost as much as many, in files and fsyncs: one insert of them at a time, and while rows go on coming at
+ * most a fifth of the time.
+ */
+const RECORD_REST = 4;
 /** What a record takes in memory, roughly: a bound needs no better. */
 const RECORD_BYTES = 1024;
 /** Between two events of what is in hand. */
@@ -101,7 +106,8 @@ class BatchingSink implements Sink, AttemptSink {
   readonly #small: Batcher<SmallRows, void>;
   /** Ends direct tries at the deadline of {@linkcode drain}. */
   readonly #deadline = new AbortController();
-  readonly #memory: BlockMemory;
+  readonly #blockMemory: SpareMemory;
+  readonly #segmentMemory: SpareMemory;
   readonly #tracked = new Set<Promise<unknown>>();
   #heldBytes = 0;
   #toldMs = 0;
@@ -120,7 +126,8 @@ class BatchingSink implements Sink, AttemptSink {
     this.#environment = environment;
     const { retry, breaker } = options;
     const { now, random, scheduler } = environment;
-    this.#memory = new BlockMemory(options.inFlight);
+    this.#blockMemory = new SpareMemory(options.inFlight * options.bytes);
+    this.#segmentMemory = new SpareMemory(options.bytes);
     this.#endpoint = new Endpoint({ name: storage.endpoint, isolate: options.isolate, retry, breaker, now, random });
     const overflow = spill === undefined
       ? {}
@@ -130,9 +137,8 @@ class BatchingSink implements Sink, AttemptSink {
       { write: (rows) => written(this.#writeRows(rows)), released: () => this.#tellInHand(), ...overflow },
       scheduler,
     );
-    // One at a time: its costs are those of the statement, and what comes meanwhile shares the next one.
     this.#records = batch<RecordItem, RecordResult>(
-      { ...options, inFlight: 1 },
+      { ...options, inFlight: 1, rest: RECORD_REST },
       { write: (records) => onlyDurable(this.#writeRecords(records)) },
       scheduler,
     );
@@ -211,6 +217,8 @@ class BatchingSink implements Sink, AttemptSink {
 
   // What attempts need.
 
+  readonly segmentMemory = (bytes: number): Uint8Array<ArrayBuffer> => this.#segmentMemory.take(bytes);
+
   expectRecord(): Disposable {
     return this.#records.expect();
   }
@@ -270,7 +278,7 @@ class BatchingSink implements Sink, AttemptSink {
 
   async #writeRows(rows: Batch<RowsItem>): Promise<Placed> {
     const items = await openedItems(rows.items);
-    const block = encodeRows(items, this.#memory);
+    const block = this.#encodeRows(items, (bytes) => this.#blockMemory.take(bytes));
     const attempts = attemptsOf(items);
     const startedMs = this.#environment.now();
     const placed = await this.#direct(
@@ -278,7 +286,7 @@ class BatchingSink implements Sink, AttemptSink {
       () => [{ kind: "insert", block, attempts }],
     );
     if (placed === STORED) {
-      this.#memory.giveBack(block.bytes);
+      this.#blockMemory.giveBack(block.bytes);
       this.#inserted(block, startedMs, rows.reason);
     }
     return placed;
@@ -292,8 +300,25 @@ class BatchingSink implements Sink, AttemptSink {
       const block = executionTransactionTraceTable.encode([opening.row]);
       operations.push({ kind: "record", block, attempts: [opening.key] });
     }
-    operations.push({ kind: "insert", block: encodeRows(rows.items), attempts: attemptsOf(rows.items) });
+    operations.push({ kind: "insert", block: this.#encodeRows(rows.items), attempts: attemptsOf(rows.items) });
     return this.#append(operations, spill);
+  }
+
+  /** One block of these rows; what came of one attempt lies together. Their segments are not read any more. */
+  #encodeRows(items: readonly RowsItem[], allocate?: (bytes: number) => Uint8Array<ArrayBuffer>): NativeBlock {
+    const parts = new Map<TransactionConstants, Segment[]>();
+    for (const { constants, segments } of items) {
+      const known = parts.get(constants);
+      if (known === undefined) parts.set(constants, [...segments]);
+      else known.push(...segments);
+    }
+    const { table } = items[0]!;
+    const block = ENCODERS[table].block(
+      [...parts].map(([constants, segments]) => ({ constants, segments })),
+      allocate === undefined ? {} : { allocate },
+    );
+    for (const { segments } of items) for (const { memory } of segments) this.#segmentMemory.giveBack(memory);
+    return block;
   }
 
   async #writeRecords(records: Batch<RecordItem>): Promise<RecordResult> {
@@ -427,21 +452,6 @@ async function openedItems(items: readonly RowsItem[]): Promise<readonly RowsIte
   const opened = items.filter((_, i) => openings[i]!.status === "fulfilled");
   for (const opening of openings) if (opened.length === 0 && opening.status === "rejected") throw opening.reason;
   return opened;
-}
-
-/** One block of these rows; what came of one attempt lies together. */
-function encodeRows(items: readonly RowsItem[], memory?: BlockMemory): NativeBlock {
-  const parts = new Map<TransactionConstants, Segment[]>();
-  for (const { constants, segments } of items) {
-    const known = parts.get(constants);
-    if (known === undefined) parts.set(constants, [...segments]);
-    else known.push(...segments);
-  }
-  const { table } = items[0]!;
-  return ENCODERS[table].block(
-    [...parts].map(([constants, segments]) => ({ constants, segments })),
-    memory === undefined ? {} : { allocate: (bytes) => memory.take(bytes) },
-  );
 }
 
 function encodeRecords(items: readonly RecordItem[]): NativeBlock {
