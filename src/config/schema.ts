@@ -343,12 +343,15 @@ export const configSchema = z.strictObject({
   sink: group({
     rows: key(count().default(100_000), "Rows of an insert."),
     bytes: key(size().prefault("32MiB"), "Bytes of an insert; less where many workers share memoryBytes."),
-    linger: key(duration().prefault("200ms"), "Longest wait of a row for a fuller insert."),
+    linger: key(
+      duration().prefault("200ms"),
+      "Longest wait of a row for a fuller insert; of a record up to five times that, where inserts are slow.",
+    ),
     holdBytes: key(
       size().prefault("16MiB"),
       "Encoded rows of one trace that wait for its verdict; a longer trace streams.",
     ),
-    inFlight: key(count().default(2), "Inserts of rows at once per worker; as many of records."),
+    inFlight: key(count().default(2), "Inserts of rows at once per worker; of records there is one."),
     memoryBytes: key(size().prefault("256MiB"), "Rows accepted and not durable, in memory, per process."),
     settleOn: key(
       z.enum(["durable", "spilled"]).default("durable"),
