@@ -32,7 +32,10 @@ export class Claims {
   readonly #capacity: Capacity;
   readonly #aloneAfterRecoveries: number;
   readonly #waiting: LaneWaiting[] = [];
-  readonly #running = new Set<Lease>();
+  /** Leases that run. */
+  #running = 0;
+  /** One of them is to run alone. */
+  #runsAlone = false;
   /** Leases that wait until they can run alone, and do not stand still by it. */
   readonly #alone: { readonly lease: Lease; readonly waiting: Disposable }[] = [];
   readonly #drains = new WeakSet<AbortSignal>();
@@ -122,13 +125,13 @@ export class Claims {
     this.#turn = (turn + 1) % Math.max(1, this.#queues.length);
     let served = this.#startAlone();
     for (let step = 0; step < this.#queues.length; step++) {
-      if (this.#alone.length > 0 || this.#runsAlone()) break;
+      if (this.#alone.length > 0 || this.#runsAlone) break;
       const queue = this.#queues[(turn + step) % this.#queues.length] as WorkQueue;
       const left = this.#queues.length - step;
       const share = Math.min(Math.ceil(this.#free / left), MOST_PER_CLAIM, this.#capacity(queue.network));
       if (share <= 0) continue;
       for (const lease of await this.#claim(queue, share)) {
-        if (lease.task.recoveries >= this.#aloneAfterRecoveries) this.#alone.push({ lease, waiting: lease.waiting() });
+        if (this.#mustRunAlone(lease)) this.#alone.push({ lease, waiting: lease.waiting() });
         else this.#give(lease);
         served = true;
       }
@@ -151,7 +154,7 @@ export class Claims {
   }
 
   #startAlone(): boolean {
-    if (this.#running.size > 0 || this.#asked > 0 || this.#waiting.length === 0) return false;
+    if (this.#running > 0 || this.#asked > 0 || this.#waiting.length === 0) return false;
     const next = this.#alone.shift();
     if (next === undefined) return false;
     next.waiting[Symbol.dispose]();
@@ -159,9 +162,8 @@ export class Claims {
     return true;
   }
 
-  #runsAlone(): boolean {
-    for (const lease of this.#running) if (lease.task.recoveries >= this.#aloneAfterRecoveries) return true;
-    return false;
+  #mustRunAlone({ task }: Lease): boolean {
+    return task.recoveries >= this.#aloneAfterRecoveries;
   }
 
   #give(lease: Lease): void {
@@ -170,9 +172,11 @@ export class Claims {
       giveBack(lease);
       return;
     }
-    this.#running.add(lease);
+    this.#running++;
+    this.#runsAlone = this.#mustRunAlone(lease);
     void lease.ended.then(() => {
-      this.#running.delete(lease);
+      this.#running--;
+      this.#runsAlone = false;
       this.#rouse(); // a lane, a class or the right to run alone may be free now
     });
     lane.resolve(lease);
@@ -180,7 +184,7 @@ export class Claims {
 
   /** Until work may be there for a network that has capacity, or something here changed. */
   async #idle(wake: AbortSignal): Promise<void> {
-    if (this.#alone.length > 0 || this.#runsAlone()) {
+    if (this.#alone.length > 0 || this.#runsAlone) {
       await aborted(wake);
       return;
     }

@@ -100,10 +100,11 @@ class Held implements Lease {
   readonly cell: ProgressCell;
   readonly sinceMs: number;
   verdict: Promise<Verdict> | undefined;
+  /** Among those in hand; absent when it has ended. */
+  place: number | undefined;
   readonly #settle: (held: Held, settlement: Settlement) => Promise<Verdict>;
   readonly #ended = Promise.withResolvers<void>();
   #abort: AbortController | undefined;
-  #over = false;
 
   constructor(
     delivery: Delivery,
@@ -162,12 +163,8 @@ class Held implements Lease {
     this.#abort.abort(new LeaseLostError(this.id, reason));
   }
 
-  /** @returns `false` when it had ended before. */
-  end(): boolean {
-    if (this.#over) return false;
-    this.#over = true;
+  end(): void {
     this.#ended.resolve();
-    return true;
   }
 }
 
@@ -179,8 +176,11 @@ export class Leases {
   readonly #heart: Heart;
   readonly #random: Random;
   readonly #cells: ProgressCells;
-  /** By the ids of their tasks. */
-  readonly #held = new Map<string, Held>();
+  /**
+   * No map: V8's remember their next table, so that one that changes with every task keeps all that was in it until the
+   * whole heap is collected.
+   */
+  readonly #held: Held[] = [];
   readonly #inFlight = new Map<TaskClass, number>();
   readonly #endings: Waiting[] = [];
   readonly #settleHeld = (held: Held, settlement: Settlement) => this.#settle(held, settlement);
@@ -200,7 +200,7 @@ export class Leases {
 
   /** Tokens of the leases in hand. */
   get tokens(): readonly number[] {
-    return Array.from(this.#held.values(), ({ token }) => token);
+    return this.#held.map(({ token }) => token);
   }
 
   /** Claims up to `free` tasks. `nextMs`: when to look again, if known. */
@@ -234,7 +234,7 @@ export class Leases {
   /** Those of the tokens that are in hand, and not on their way back. */
   #unsettled(tokens: readonly number[]): readonly Held[] {
     const wanted = new Set(tokens);
-    return [...this.#held.values()].filter(({ token, verdict }) => wanted.has(token) && verdict === undefined);
+    return this.#held.filter(({ token, verdict }) => wanted.has(token) && verdict === undefined);
   }
 
   #lose(lost: readonly Held[], reason: LeaseLostError["reason"]): void {
@@ -266,17 +266,16 @@ export class Leases {
   #hold(deliveries: readonly Delivery[]): readonly Held[] {
     if (deliveries.length === 0) return [];
     const [nowMs, dateMs, heartMs] = [performance.now(), Date.now(), this.#heart.now()];
-    const fresh = deliveries.map((delivery) => {
-      const held = new Held(delivery, this.#cells, nowMs, heartMs, this.#settleHeld);
-      const { class: taskClass, firstEnqueuedMs, attempts, recoveries } = delivery.task;
-      const older = this.#held.get(held.id); // this process had been stopped for longer than its lease
-      if (older !== undefined && older.verdict === undefined) this.#lose([older], "taken_over");
-      this.#held.set(held.id, held);
+    const fresh = deliveries.map((delivery) => new Held(delivery, this.#cells, nowMs, heartMs, this.#settleHeld));
+    const ids = new Set(fresh.map(({ id }) => id)); // where this process had been stopped for longer than its lease
+    this.#lose(this.#held.filter(({ id, verdict }) => ids.has(id) && verdict === undefined), "taken_over");
+    for (const held of fresh) {
+      const { class: taskClass, firstEnqueuedMs, attempts, recoveries } = held.task;
+      held.place = this.#held.push(held) - 1;
       this.#count(taskClass, 1);
       const waitSeconds = Math.max(0, dateMs - firstEnqueuedMs) / 1000;
       emit({ kind: "queue_claimed", network: this.#network, class: taskClass, waitSeconds, attempts, recoveries });
-      return held;
-    });
+    }
     this.#tellInHand();
     return fresh;
   }
@@ -402,10 +401,16 @@ export class Leases {
   }
 
   #release(held: Held): void {
-    if (!held.end()) return;
-    if (this.#held.get(held.id) === held) this.#held.delete(held.id);
+    if (held.place === undefined) return;
+    const last = this.#held.pop() as Held;
+    if (last !== held) {
+      this.#held[held.place] = last;
+      last.place = held.place;
+    }
+    held.place = undefined;
     this.#cells.give(held.cell);
     this.#count(held.task.class, -1);
+    held.end();
   }
 
   #count(taskClass: TaskClass, change: number): void {
@@ -445,7 +450,7 @@ export class Leases {
   }
 
   #tellInHand(): void {
-    emit({ kind: "queue_in_hand", network: this.#network, leases: this.#held.size });
+    emit({ kind: "queue_in_hand", network: this.#network, leases: this.#held.length });
   }
 }
 

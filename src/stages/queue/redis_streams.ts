@@ -335,7 +335,8 @@ class RedisQueue implements WorkQueue {
   readonly #reconnected: Disposable;
   #bell: BlockingConnection<true> | undefined;
   #tellings: BlockingConnection<readonly Completion[]> | undefined;
-  readonly #fetching = new Set<Promise<unknown>>();
+  /** No set, for the reason that {@linkcode Leases} has no map. */
+  readonly #fetching: Promise<unknown>[] = [];
   #adopting: Promise<void> = Promise.resolve();
   #nextMs: number | undefined;
   #retoldAtMs = -Infinity;
@@ -375,13 +376,13 @@ class RedisQueue implements WorkQueue {
   async fetch(free: number): Promise<readonly Lease[]> {
     await this.#adopting;
     const fetching = this.#leases.fetch(free);
-    this.#fetching.add(fetching);
+    this.#fetching.push(fetching);
     try {
       const { leases, nextMs } = await fetching;
       this.#nextMs = nextMs;
       return leases;
     } finally {
-      this.#fetching.delete(fetching);
+      this.#fetching.splice(this.#fetching.indexOf(fetching), 1);
     }
   }
 
