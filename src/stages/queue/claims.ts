@@ -8,10 +8,10 @@ import { setImmediate } from "node:timers/promises";
 import { pause } from "../../flow/pause.ts";
 import type { Lease, WorkQueue } from "./port.ts";
 
-/** Most tasks of one claim. */
-const MOST_PER_CLAIM = 128;
-/** Most claims under way. */
+/** Most claims under way; each speaks for its part of the lanes. */
 const CLAIMS = 2;
+/** Most tasks of one claim where few lanes are, and where many are: what a claim costs is shared by its tasks. */
+const MOST_PER_CLAIM = { few: 64, many: 128 } as const;
 /** How often a network that had no capacity is looked at again. */
 const CAPACITY_POLL_MS = 250;
 /** Reason of signals that only wake. */
@@ -40,6 +40,8 @@ export class Claims {
   readonly #alone: { readonly lease: Lease; readonly waiting: Disposable }[] = [];
   readonly #drains = new WeakSet<AbortSignal>();
   #pumps = 0;
+  /** Most lanes that have waited at a time. */
+  #lanes = 0;
   /** Lanes that the claims under way speak for. */
   #asked = 0;
   #wake = new AbortController();
@@ -70,15 +72,20 @@ export class Claims {
       drain.addEventListener("abort", () => this.#leave(drain), { once: true });
     }
     const { promise, resolve, reject } = Promise.withResolvers<Lease | undefined>();
-    this.#waiting.push({ drain, resolve, reject });
+    this.#lanes = Math.max(this.#lanes, this.#waiting.push({ drain, resolve, reject }));
     this.#rouse();
-    if (this.#pumps === 0 || this.#pumps < CLAIMS && this.#free >= MOST_PER_CLAIM) void this.#run();
+    if (this.#pumps === 0 || this.#pumps < CLAIMS && this.#free >= this.#most) void this.#run();
     return promise;
   }
 
   /** Lanes that wait and that no claim under way speaks for. */
   get #free(): number {
     return this.#waiting.length - this.#asked;
+  }
+
+  /** Most tasks of one claim. */
+  get #most(): number {
+    return Math.min(Math.max(MOST_PER_CLAIM.few, Math.ceil(this.#lanes / CLAIMS)), MOST_PER_CLAIM.many);
   }
 
   /** A lane whose lease is on the way does not wait here any more. */
@@ -104,8 +111,8 @@ export class Claims {
     this.#pumps++;
     try {
       while (true) {
-        if (this.#free < MOST_PER_CLAIM) await setImmediate(); // lanes that are free in one turn of the event loop claim together
-        if (this.#free < (this.#pumps === 1 ? 1 : MOST_PER_CLAIM)) return;
+        if (this.#free < this.#most) await setImmediate(); // lanes that are free in one turn of the event loop claim together
+        if (this.#free < (this.#pumps === 1 ? 1 : this.#most)) return;
         this.#wake = new AbortController();
         if (await this.#serve()) continue;
         if (this.#pumps > 1 || this.#free < 1) return; // the other one goes on
@@ -128,7 +135,7 @@ export class Claims {
       if (this.#alone.length > 0 || this.#runsAlone) break;
       const queue = this.#queues[(turn + step) % this.#queues.length] as WorkQueue;
       const left = this.#queues.length - step;
-      const share = Math.min(Math.ceil(this.#free / left), MOST_PER_CLAIM, this.#capacity(queue.network));
+      const share = Math.min(Math.ceil(this.#free / left), this.#most, this.#capacity(queue.network));
       if (share <= 0) continue;
       for (const lease of await this.#claim(queue, share)) {
         if (this.#mustRunAlone(lease)) this.#alone.push({ lease, waiting: lease.waiting() });

@@ -2,6 +2,7 @@
  * The owner's side of the queue, the same over every backend: leases in hand, their signals and progress cells, what a
  * failure becomes, and settlements gathered into batches. The backend's side is {@linkcode LeaseStore}.
  */
+import { setImmediate } from "node:timers/promises";
 import { emit } from "../../telemetry/emit.ts";
 import {
   type Failure,
@@ -370,7 +371,9 @@ export class Leases {
   }
 
   async #sendEndings(): Promise<void> {
-    await Promise.resolve(); // settlements of one turn of the event loop go together
+    // Settlements of one turn of the event loop go together, after the claims of the lanes that they made free: the
+    // backend ends these leases while the next ones are begun here.
+    await setImmediate();
     while (this.#endings.length > 0) {
       const batch = this.#endings.splice(0, this.#options.ackBatch);
       let verdicts: readonly Verdict[] | undefined;

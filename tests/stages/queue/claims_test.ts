@@ -42,6 +42,25 @@ function networks(leases: readonly Lease[]): Record<string, number> {
   );
 }
 
+/** A queue whose claims wait until they are answered. */
+function slowly(queue: MemoryQueue) {
+  const answers: PromiseWithResolvers<void>[] = [];
+  const asked: number[] = [];
+  const slow = new Proxy(queue, {
+    get(target, name) {
+      if (name !== "fetch") return Reflect.get(target, name, target);
+      return async (free: number) => {
+        asked.push(free);
+        const answer = Promise.withResolvers<void>();
+        answers.push(answer);
+        await answer.promise;
+        return await target.fetch(free);
+      };
+    },
+  });
+  return { asked, answers, slow };
+}
+
 Deno.test("lanes are shared fairly by the networks of a process, however much one of them has to do", () =>
   withQueues({ busy: 5_000, calm: 300 }, async (queues) => {
     const claims = new Claims(queues, () => Infinity, 2);
@@ -123,34 +142,34 @@ Deno.test("a task that waits to run alone does not stand still, and goes back wi
     assert.equal(released?.task.recoveries, 2);
   }, { ...OPTIONS, maxRecoveries: 5 }));
 
-Deno.test("where many lanes wait a second claim is under way before the first has brought anything, and no third", () =>
+for (const lanes of [400, 128]) {
+  Deno.test(`where ${lanes} lanes wait a second claim is under way before the first has brought anything, and no third`, () =>
+    withQueues({ one: 500 }, async ([queue]) => {
+      const { asked, answers, slow } = slowly(queue!);
+      const claims = new Claims([slow], () => Infinity, 2);
+      const taken = take(claims, lanes);
+      while (answers.length < 2) await setImmediate();
+      for (let turns = 0; turns < 10; turns++) await setImmediate();
+      assert.equal(asked.length, 2);
+      assert.ok(asked[0]! + asked[1]! <= lanes);
+      let served = 0;
+      void taken.then(() => served = lanes);
+      for (let next = 0; served < lanes;) {
+        if (next < answers.length) answers[next++]!.resolve();
+        await setImmediate();
+      }
+      assert.equal((await taken).length, lanes);
+      assert.equal((await queue!.stats()).classes.process_forwards.inFlight, lanes, "no more than there are lanes");
+    }));
+}
+
+Deno.test("few lanes claim together", () =>
   withQueues({ one: 500 }, async ([queue]) => {
-    const answers: PromiseWithResolvers<void>[] = [];
-    const asked: number[] = [];
-    const slow = new Proxy(queue!, {
-      get(target, name) {
-        if (name !== "fetch") return Reflect.get(target, name, target);
-        return async (free: number) => {
-          asked.push(free);
-          const answer = Promise.withResolvers<void>();
-          answers.push(answer);
-          await answer.promise;
-          return await target.fetch(free);
-        };
-      },
-    });
-    const claims = new Claims([slow], () => Infinity, 2);
-    const taken = take(claims, 400);
-    while (answers.length < 2) await setImmediate();
+    const { asked, answers, slow } = slowly(queue!);
+    const taken = take(new Claims([slow], () => Infinity, 2), 64);
+    while (answers.length < 1) await setImmediate();
     for (let turns = 0; turns < 10; turns++) await setImmediate();
-    assert.equal(asked.length, 2);
-    assert.ok(asked[0]! + asked[1]! <= 400);
-    let served = 0;
-    void taken.then(() => served = 400);
-    for (let next = 0; served < 400;) {
-      if (next < answers.length) answers[next++]!.resolve();
-      await setImmediate();
-    }
-    assert.equal((await taken).length, 400);
-    assert.equal((await queue!.stats()).classes.process_forwards.inFlight, 400, "no more than there are lanes");
+    assert.deepEqual(asked, [64]);
+    answers[0]!.resolve();
+    assert.equal((await taken).length, 64);
   }));
