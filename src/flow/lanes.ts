@@ -42,17 +42,18 @@ export function lanes<R>(
     subscriber.add(() => turns.forEach((turn) => turn?.unsubscribe()));
     let open = count;
     if (open === 0) subscriber.complete();
+    const observers = Array.from({ length: count }, (_, lane) => ({
+      next: (value: R) => subscriber.next(value),
+      error: (error: unknown) => subscriber.error(error),
+      complete: () => next(lane),
+    }));
     const next = (lane: number): void => {
       if (subscriber.closed) return;
       if (drain.aborted) {
         if (--open === 0) subscriber.complete();
         return;
       }
-      const turn = defer(() => cycle(lane)).subscribe({
-        next: (value) => subscriber.next(value),
-        error: (error) => subscriber.error(error),
-        complete: () => next(lane),
-      });
+      const turn = defer(() => cycle(lane)).subscribe(observers[lane]);
       if (subscriber.closed) turn.unsubscribe(); // by a value that came at once
       else if (!turn.closed) turns[lane] = turn;
     };

@@ -24,6 +24,8 @@ import { type ProgressCell, ProgressCells } from "./progress_cells.ts";
 /** One delivery of a task. */
 export interface Delivery {
   readonly task: Task;
+  /** {@linkcode taskId} of the task. */
+  readonly id: string;
   readonly token: number;
   /** Earlier deliveries, which may have written rows. */
   readonly deliveries: number;
@@ -97,7 +99,6 @@ export function backoffMs(attempts: number, options: QueueOptions, random: Rando
 /** A lease in hand. */
 class Held implements Lease {
   readonly delivery: Delivery;
-  readonly id: string;
   readonly cell: ProgressCell;
   readonly sinceMs: number;
   verdict: Promise<Verdict> | undefined;
@@ -115,14 +116,17 @@ class Held implements Lease {
     settle: (held: Held, settlement: Settlement) => Promise<Verdict>,
   ) {
     this.delivery = delivery;
-    this.id = taskId(delivery.task);
-    this.cell = cells.take(delivery.token, this.id, heartMs);
+    this.cell = cells.take(delivery.token, delivery.id, heartMs);
     this.sinceMs = sinceMs;
     this.#settle = settle;
   }
 
   get task(): Task {
     return this.delivery.task;
+  }
+
+  get id(): string {
+    return this.delivery.id;
   }
 
   get token(): number {

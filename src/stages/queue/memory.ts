@@ -616,6 +616,7 @@ export class MemoryNetwork {
     this.#tokens.set(id, this.#lastToken);
     return {
       task: { ...task, recoveries: task.recoveries + pending.times - 1 },
+      id,
       token: this.#lastToken,
       deliveries: pending.deliveries + pending.times - 1,
     };
@@ -657,7 +658,7 @@ export class MemoryNetwork {
   }
 
   #takeBy(delivery: Delivery): boolean {
-    const id = taskId(delivery.task);
+    const { id } = delivery;
     const place = this.#places.get(id);
     if (place?.at !== "stream" || this.#tokens.get(id) !== delivery.token) return false;
     return this.#take(place.class, place.entry, id);

@@ -379,7 +379,12 @@ export class BlockPlanError extends PipelineError {
 
 /** `<kind>:<number>:<first 8 digits of the hash>:<first>-<last>`: without the hash a reorg leaves the second block incomplete for ever. */
 export function taskId(task: BlockRef & TransactionRange & { readonly kind: TaskKind }): string {
-  return `${task.kind}:${task.blockNumber}:${task.blockHash.slice(2, 10)}:${task.first}-${task.last}`;
+  return `${taskIdHead(task)}${task.first}-${task.last}`;
+}
+
+/** What the ids of a block's tasks begin with, up to their range. */
+export function taskIdHead({ kind, blockNumber, blockHash }: BlockRef & { readonly kind: TaskKind }): string {
+  return `${kind}:${blockNumber}:${blockHash.slice(2, 10)}:`;
 }
 
 /** Direction of a class. */

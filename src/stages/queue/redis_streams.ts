@@ -38,6 +38,7 @@ import {
   type Task,
   TASK_CLASSES,
   type TaskClass,
+  taskIdHead,
   type TaskKind,
   type TransactionRange,
   type Verdict,
@@ -822,8 +823,8 @@ function areOfOneGroup(a: Ending, b: Ending): boolean {
 
 function endingGroup({ delivery: { task }, orphaned }: Ending): string {
   const { kind, blockNumber, blockHash } = task;
-  const ids = `${kind}:${blockNumber}:${blockHash.slice(2, 10)}:`;
-  return `${orphaned ? "orphaned" : "done"} ${shortClass(task.class)} ${kind}:${blockNumber}:${blockHash} ${ids}`;
+  const how = orphaned ? "orphaned" : "done";
+  return `${how} ${shortClass(task.class)} ${kind}:${blockNumber}:${blockHash} ${taskIdHead(task)}`;
 }
 
 function firstOf(ending: Ending | undefined): number {
@@ -857,8 +858,10 @@ function unpackRun(line: string, network: string): Delivery[] {
   const { facts, deliveries } = unpackFacts(words, short as string, network);
   const [earlier, token] = [Number(earlierText), Number(tokenText)];
   const recoveries = facts.recoveries + earlier;
+  const head = taskIdHead(facts);
   return words.slice(FACTS).map((range, nth) => ({
     task: { ...facts, recoveries, ...unpackRange(range) },
+    id: head + range,
     token: token + nth,
     deliveries: deliveries + earlier,
   }));
@@ -897,8 +900,8 @@ function unpackFacts(words: readonly string[], short: string, network: string) {
 }
 
 function unpackRange(range: string): TransactionRange {
-  const [first, last] = range.split("-");
-  return { first: Number(first), last: Number(last) };
+  const dash = range.indexOf("-");
+  return { first: Number(range.slice(0, dash)), last: Number(range.slice(dash + 1)) };
 }
 
 function completion(id: string, fields: string[]): Completion {
