@@ -6,6 +6,7 @@
  * The engine's own rate is that of ready-made Native blocks, sent two at a time by a bare `fetch`; the sink's is from
  * the decoder's columns to the last record, with holding, batching, encoding and publishing.
  */
+import { setImmediate } from "node:timers/promises";
 import { ClickHouseLogLevel, createClient } from "@clickhouse/client-web";
 import { type Engine, startEngine } from "../src/embedded/engine.ts";
 import type { StructlogColumns } from "../src/stages/decode/port.ts";
@@ -21,8 +22,8 @@ import { openSink } from "../src/stages/sink/sink.ts";
 import { SpareMemory } from "../src/stages/sink/spare_memory.ts";
 import { figure, median, say } from "./figures.ts";
 
-const ROUNDS = 7;
-const TRANSACTIONS = 120;
+const ROUNDS = 6;
+const TRANSACTIONS = 240;
 const ROWS = 20_000;
 /** Rows of one callback of the decoder. */
 const CHUNK = 8_192;
@@ -195,6 +196,7 @@ async function insertAll(storage: ClickHouseStorage, blocks: readonly NativeBloc
 async function throughSink(sink: Sink, block: number): Promise<void> {
   const durable: Promise<unknown>[] = [];
   for (let index = 0; index < TRANSACTIONS; index++) {
+    await setImmediate(); // as for the reply that the columns come from
     const attempt = sink.open(start(block, index));
     for (const chunk of TRACE) {
       attempt.structlogs(chunk, OPERATIONS);

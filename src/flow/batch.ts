@@ -68,6 +68,8 @@ export interface Written<R> {
 export interface BatchWriter<T, R> {
   /** Writes one batch. Its rejection is that of its items alone. */
   write(batch: Batch<T>): Written<R>;
+  /** A full batch has to wait, and nothing is added to it: what can be done before it is written. Same `items` then. */
+  prepare?(batch: Batch<T>): void;
   /** Bytes have left memory. */
   released?(): void;
   /** Takes a batch out of memory while writes are too slow. Absent: what is too much waits. */
@@ -106,6 +108,7 @@ interface Open<T, R> {
   /** Why it may be written now; `undefined`: it lingers. */
   due: BatchReason | undefined;
   linger: Subscription | undefined;
+  prepared: boolean;
 }
 
 /**
@@ -248,6 +251,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
       bytes: 0,
       due: undefined,
       linger: undefined,
+      prepared: false,
     };
     this.#linger(open, this.#options.lingerMs);
     this.#open.set(group, open);
@@ -280,6 +284,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
   /** In the next turn, so that owners who were told of one write together bring their next items together. */
   #pumpSoon(): void {
     if (this.#full.length > 0) this.#pump();
+    this.#prepareFull();
     if (this.#open.size === 0) return;
     this.#turn ??= this.#scheduler.schedule(() => {
       this.#turn = undefined;
@@ -287,6 +292,15 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
       for (const open of this.#open.values()) open.due ??= reason;
       this.#pump();
     });
+  }
+
+  #prepareFull(): void {
+    if (this.#writer.prepare === undefined) return;
+    for (const open of this.#full) {
+      if (open.prepared) continue;
+      open.prepared = true;
+      this.#writer.prepare(closed(open));
+    }
   }
 
   #pump(): void {
@@ -310,6 +324,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
     this.#rest(this.#scheduler.now() - startedMs);
     this.#inFlight--;
     this.#pumpSoon();
+    this.#tellRoom();
     this.#tellEmpty();
   }
 
@@ -349,6 +364,7 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
     await this.#hand(open, (batch) => this.#writer.overflow!(batch));
     this.#overflowing--;
     this.#overflowingBytes -= open.bytes;
+    this.#tellRoom();
     this.#tellEmpty();
   }
 
@@ -371,10 +387,16 @@ class GroupBatcher<T, R> implements Batcher<T, R> {
   #release(bytes: number): void {
     this.#pendingBytes -= bytes;
     this.#writer.released?.();
-    if (this.#pendingBytes > this.#options.memoryBytes) return;
+  }
+
+  /** Where a write has taken the place of the last one, in the next turn: it goes out before owners are busy again. */
+  #tellRoom(): void {
+    if (this.#rooms.length === 0 || this.#pendingBytes > this.#options.memoryBytes) return;
     const rooms = this.#rooms;
     this.#rooms = [];
-    for (const resolve of rooms) resolve();
+    const tell = () => rooms.forEach((resolve) => resolve());
+    if (this.#inFlight === 0) tell();
+    else this.#scheduler.schedule(tell);
   }
 
   #tellEmpty(): void {

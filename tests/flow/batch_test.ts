@@ -13,7 +13,7 @@ class Bench {
     [];
   readonly batcher: Batcher<string, string>;
 
-  constructor(options: Partial<BatchOptions> = {}, overflow = false) {
+  constructor(options: Partial<BatchOptions> = {}, overflow = false, prepare?: (batch: Batch<string>) => void) {
     const write = (batch: Batch<string>): Written<string> => {
       const end = Promise.withResolvers<string>();
       this.writes.push({ batch, end });
@@ -27,7 +27,11 @@ class Bench {
       return { taken: taken.promise, durable: end.promise };
     };
     const scheduler: SchedulerLike = this.time;
-    this.batcher = batch({ ...OPTIONS, ...options }, overflow ? { write, overflow: take } : { write }, scheduler);
+    this.batcher = batch(
+      { ...OPTIONS, ...options },
+      { write, ...(overflow ? { overflow: take } : {}), ...(prepare === undefined ? {} : { prepare }) },
+      scheduler,
+    );
   }
 
   /** Lets everything happen that is due before `ms`. */
@@ -158,6 +162,22 @@ Deno.test("batch() goes on gathering while every write is busy, and never has mo
   await settled();
   await bench.until(1001);
   assert.deepEqual(bench.written.slice(1), ["g:bcd:idle"]);
+});
+
+Deno.test("batch() prepares each full batch that has to wait, once, and writes the same items", async () => {
+  const prepared: (readonly string[])[] = [];
+  const bench = new Bench({ rows: 2 }, false, (batch) => void prepared.push(batch.items));
+  for (const item of ["a", "b", "c", "d", "e", "f", "g"]) bench.submit(item);
+  await bench.until(1);
+  assert.deepEqual(prepared, [["c", "d"], ["e", "f"]]);
+  for (let write = 0; write < 3; write++) {
+    bench.writes[write]!.end.resolve("");
+    await bench.until(2 + write);
+  }
+  assert.equal(bench.writes[1]!.batch.items, prepared[0]);
+  assert.equal(bench.writes[2]!.batch.items, prepared[1]);
+  assert.deepEqual(bench.written, ["g:ab:rows", "g:cd:rows", "g:ef:rows", "g:g:idle"]);
+  assert.equal(prepared.length, 2);
 });
 
 Deno.test("batch() tells an item that it is durable when its write is, and only then", async () => {

@@ -42,8 +42,8 @@ export interface Opening {
   readonly row: ExecutionTransactionTraceRow;
   readonly key: AttemptKey;
   readonly stored: Promise<unknown>;
-  /** It is stored, or in the spill before the rows. */
-  settled: boolean;
+  /** Where it is: on its way, in storage, or in the spill before the rows. */
+  place: "under way" | "stored" | "spilled";
 }
 
 /** A record on its way. */
@@ -250,8 +250,8 @@ export class TransactionAttempt implements Attempt {
       if (superseded.has(item)) throw new SupersededError(this.#key);
       return moment;
     });
-    const opening: Opening = { row, key: this.#key, stored, settled: false };
-    stored.then(() => opening.settled = true, () => {});
+    const opening: Opening = { row, key: this.#key, stored, place: "under way" };
+    stored.then(() => opening.place = "stored", () => {});
     this.#opening = opening;
     this.#submitted.add(stored);
     emit({ kind: "attempt_streamed", network: this.#key.network, transactionHash: this.#key.transactionHash });

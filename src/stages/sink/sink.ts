@@ -108,6 +108,8 @@ class BatchingSink implements Sink, AttemptSink {
   readonly #deadline = new AbortController();
   readonly #blockMemory: SpareMemory;
   readonly #segmentMemory: SpareMemory;
+  /** Blocks of full batches that wait for their insert, by the items. */
+  readonly #prepared = new WeakMap<readonly RowsItem[], NativeBlock>();
   readonly #tracked = new Set<Promise<unknown>>();
   #heldBytes = 0;
   #toldMs = 0;
@@ -134,7 +136,12 @@ class BatchingSink implements Sink, AttemptSink {
       : { overflow: (rows: Batch<RowsItem>) => written(this.#overflowRows(rows, spill)) };
     this.#rows = batch<RowsItem, Moment>(
       options,
-      { write: (rows) => written(this.#writeRows(rows)), released: () => this.#tellInHand(), ...overflow },
+      {
+        write: (rows) => written(this.#writeRows(rows)),
+        prepare: (rows) => this.#prepareRows(rows),
+        released: () => this.#tellInHand(),
+        ...overflow,
+      },
       scheduler,
     );
     this.#records = batch<RecordItem, RecordResult>(
@@ -276,9 +283,21 @@ class BatchingSink implements Sink, AttemptSink {
 
   // Writing.
 
+  readonly #pooled = (bytes: number): Uint8Array<ArrayBuffer> => this.#blockMemory.take(bytes);
+
+  /** Encodes while the inserts before it are under way, unless some of the rows may yet have to be left out. */
+  #prepareRows({ items }: Batch<RowsItem>): void {
+    if (items.some(({ opening }) => opening !== undefined && opening.place !== "stored")) return;
+    try {
+      this.#prepared.set(items, this.#encodeRows(items, this.#pooled));
+    } catch {
+      // The write tries again, and tells the owners: this is the call of one who only brought the last of these rows.
+    }
+  }
+
   async #writeRows(rows: Batch<RowsItem>): Promise<Placed> {
     const items = await openedItems(rows.items);
-    const block = this.#encodeRows(items, (bytes) => this.#blockMemory.take(bytes));
+    const block = this.#prepared.get(rows.items) ?? this.#encodeRows(items, this.#pooled);
     const attempts = attemptsOf(items);
     const startedMs = this.#environment.now();
     const placed = await this.#direct(
@@ -295,12 +314,13 @@ class BatchingSink implements Sink, AttemptSink {
   #overflowRows(rows: Batch<RowsItem>, spill: SpillPort): Promise<Placed> {
     const operations: SpillOperation[] = [];
     for (const { opening } of rows.items) {
-      if (opening === undefined || opening.settled) continue;
-      opening.settled = true;
+      if (opening === undefined || opening.place !== "under way") continue;
+      opening.place = "spilled";
       const block = executionTransactionTraceTable.encode([opening.row]);
       operations.push({ kind: "record", block, attempts: [opening.key] });
     }
-    operations.push({ kind: "insert", block: this.#encodeRows(rows.items), attempts: attemptsOf(rows.items) });
+    const block = this.#prepared.get(rows.items) ?? this.#encodeRows(rows.items);
+    operations.push({ kind: "insert", block, attempts: attemptsOf(rows.items) });
     return this.#append(operations, spill);
   }
 

@@ -399,6 +399,26 @@ Deno.test("a reply that has begun overflows to the spill at its own pace while s
   assert.ok(kinds.length > 20);
 });
 
+Deno.test("full batches that wait for their insert lose and repeat nothing, in storage and in the overflow", async () => {
+  const spill = new ListSpill();
+  const { storage, sink } = open({ rows: 100, inFlight: 1, memoryBytes: 40_000 }, spill);
+  const begin = Promise.withResolvers<void>();
+  storage.decide = (call) => call.startsWith(`insert ${structlogTable.name}`) ? { wait: begin.promise } : "done";
+  const submissions = [];
+  for (let i = 0; i < 30; i++) {
+    submissions.push(await trace(sink, i, { rows: 40 + i, start: { tables: ["structlog"] } }));
+  }
+  const inserts = spill.operations.filter((operation) => operation.kind === "insert");
+  assert.ok(inserts.length > 3 && inserts.length < 15, `${inserts.length} blocks overflowed`);
+  begin.resolve();
+  for (const { block } of inserts) await storage.memory.insert(block, new AbortController().signal);
+  for (const { resolve } of spill.durable) resolve();
+  const rows = (await Promise.all(submissions.map(({ durable }) => durable))).map(({ structlogRows }) => structlogRows);
+  assert.deepEqual(rows, Array.from({ length: 30 }, (_, i) => 40 + i));
+  const perTransaction = Map.groupBy(storage.memory.final(structlogTable.name), (row) => row.transaction_hash);
+  assert.deepEqual([...perTransaction.values()].map(({ length }) => length).sort((a, b) => a - b), rows);
+});
+
 /** A spill that forgets what it has taken, as one on disk does. */
 class ForgetfulSpill extends ListSpill {
   bytes = 0;
@@ -413,9 +433,9 @@ class ForgetfulSpill extends ListSpill {
 
 for (
   const [what, fate] of [
-    ["overflows", { wait: new Promise<void>(() => {}) }],
-    ["spills in an outage", OUTAGE],
-  ] satisfies [string, Fate][]
+    ["overflows", (until: Promise<void>) => ({ wait: until })],
+    ["spills in an outage", () => OUTAGE],
+  ] satisfies [string, (until: Promise<void>) => Fate][]
 ) {
   Deno.test(`what ${what} is no longer in memory while it waits to be durable`, async () => {
     const spill = new ForgetfulSpill();
@@ -423,7 +443,8 @@ for (
       { holdBytes: 10_000, memoryBytes: 200_000, bytes: 100_000, rows: 1e6, spillAfterMs: 0 },
       spill,
     );
-    storage.decide = (call) => call.startsWith(`insert ${structlogTable.name}`) ? fate : "done";
+    const end = Promise.withResolvers<void>();
+    storage.decide = (call) => call.startsWith(`insert ${structlogTable.name}`) ? fate(end.promise) : "done";
     const attempt = sink.open(attemptStart(0, { tables: ["structlog"] }));
     const columns = structlogs(0, 500);
     const beforeBytes = Deno.memoryUsage().external;
@@ -435,6 +456,7 @@ for (
     assert.ok(await afterCollection(() => more() < 4_000_000), `${more()} bytes more than before`);
     assert.ok(spill.durable.length > 100);
     storage.decide = () => "done";
+    end.resolve();
     for (const { resolve } of spill.durable) resolve();
     await attempt.abort("enough");
   });
