@@ -20,6 +20,7 @@ import { CLICKHOUSE_SETTINGS } from "../src/pipeline/options.ts";
 import { applySchema } from "../src/stages/sink/schema.ts";
 import { openSink } from "../src/stages/sink/sink.ts";
 import { SpareMemory } from "../src/stages/sink/spare_memory.ts";
+import { afterCollection } from "../tests/garbage.ts";
 import { figure, median, say } from "./figures.ts";
 
 const ROUNDS = 6;
@@ -348,10 +349,12 @@ async function measure(engine: Engine): Promise<void> {
   const names = Object.keys(ways);
   const rates = new Map(names.map((name) => [name, [] as number[]]));
   for (let round = 0; round <= ROUNDS; round++) {
-    // Each way goes first in its turn, into empty tables: merges of what the last one left would be on its account.
+    // Each way goes first in its turn, into empty tables and without garbage: merges and blocks that the last one left
+    // would be on its account.
     const order = names.map((_, i) => names[(i + round) % names.length]!);
     for (const name of order) {
       for (const table of TABLES) await storage.execute(`TRUNCATE TABLE ${table}`, {});
+      await afterCollection(() => true);
       const measured = await ways[name]!();
       if (round > 0) rates.get(name)!.push(measured); // The first round warms everything up.
     }
