@@ -115,8 +115,8 @@ interface Open<T, R> {
  * Gathers items into batches, one group to a batch.
  *
  * A batch is written when it has its rows or bytes, when its first item has waited `lingerMs` (and the last write is
- * long enough ago, see {@linkcode BatchOptions.rest}), and in the next turn
- * when nobody is {@linkcode Batcher.expect expected} to bring more. While every write is busy, batches go on growing.
+ * long enough ago, see {@linkcode BatchOptions.rest}), and in the next turn when nobody is
+ * {@linkcode Batcher.expect expected} to bring more. While every write is busy, batches go on growing.
  *
  * @param options Limits.
  * @param writer Where batches go; called with at most `inFlight` writes at a time.
