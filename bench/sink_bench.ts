@@ -23,7 +23,9 @@ import { SpareMemory } from "../src/stages/sink/spare_memory.ts";
 import { afterCollection } from "../tests/garbage.ts";
 import { figure, median, say } from "./figures.ts";
 
-const ROUNDS = 6;
+const ROUNDS = 15;
+/** Ways beside the engine and the sink are measured once in so many rounds: their ratios are far from one. */
+const RARELY = 3;
 const TRANSACTIONS = 240;
 const ROWS = 20_000;
 /** Rows of one callback of the decoder. */
@@ -330,12 +332,14 @@ async function measure(engine: Engine): Promise<void> {
   }, storage);
   const collapsing = storageOf(engine, { optimize_on_insert: 1 });
   const rows = TRANSACTIONS * ROWS;
-  const ways: Readonly<Record<string, () => Promise<number>>> = {
+  const often: Readonly<Record<string, () => Promise<number>>> = {
     engine: () => {
       const ready = readyBlocks(nextBlock++, TRANSACTIONS);
       return rate(rows, () => insertAll(storage, ready));
     },
     sink: () => rate(rows, () => throughSink(sink, nextBlock++)),
+  };
+  const rarely: typeof often = {
     collapsing: () => {
       const ready = readyBlocks(nextBlock++, TRANSACTIONS);
       return rate(rows, () => insertAll(collapsing, ready));
@@ -346,26 +350,29 @@ async function measure(engine: Engine): Promise<void> {
     },
     json: () => rate(JSON_TRANSACTIONS * ROWS, () => asJson(engine, nextBlock++)),
   };
-  const names = Object.keys(ways);
-  const rates = new Map(names.map((name) => [name, [] as number[]]));
+  /** By way and round. The first round warms everything up and does not count. */
+  const rates = new Map(Object.keys({ ...often, ...rarely }).map((name) => [name, new Map<number, number>()]));
   for (let round = 0; round <= ROUNDS; round++) {
+    const ways = Object.entries(round % RARELY === 0 ? { ...often, ...rarely } : often);
     // Each way goes first in its turn, into empty tables and without garbage: merges and blocks that the last one left
     // would be on its account.
-    const order = names.map((_, i) => names[(i + round) % names.length]!);
-    for (const name of order) {
+    const shown: string[] = [];
+    for (const [name, measure] of ways.map((_, i) => ways[(i + round) % ways.length]!)) {
       for (const table of TABLES) await storage.execute(`TRUNCATE TABLE ${table}`, {});
       await afterCollection(() => true);
-      const measured = await ways[name]!();
-      if (round > 0) rates.get(name)!.push(measured); // The first round warms everything up.
+      const measured = await measure();
+      if (round > 0) rates.get(name)!.set(round, measured);
+      shown.push(`${name} ${Math.round(measured / 1000)}k`);
     }
-    const shown = names.map((name) => `${name} ${Math.round((rates.get(name)!.at(-1) ?? 0) / 1000)}k`);
-    if (round > 0) say(`round ${round} of ${ROUNDS}: ${shown.join(", ")} rows/s`);
+    say(`round ${round} of ${ROUNDS}: ${shown.join(", ")} rows/s`);
   }
   await sink.drain(10_000);
-  const typical = (name: string) => median(rates.get(name)!);
+  const typical = (name: string) => median([...rates.get(name)!.values()]);
   // Of each round, since the machine is not the same in the next one.
-  const ratio = (of: string, to: string) =>
-    median(rates.get(of)!.map((rate, round) => rate / rates.get(to)![round]!)).toFixed(2);
+  const ratio = (of: string, to: string) => {
+    const [one, other] = [rates.get(of)!, rates.get(to)!];
+    return median([...one].flatMap(([round, rate]) => other.has(round) ? rate / other.get(round)! : [])).toFixed(2);
+  };
   figure("engine_rows_per_second", Math.round(typical("engine")), "rows/s");
   figure("sink_rows_per_second", Math.round(typical("sink")), "rows/s");
   figure("sink_vs_engine", ratio("sink", "engine"), "ratio");

@@ -54,9 +54,9 @@ const PARTITION_BLOCKS = 201_600;
 
 /**
  * A few records cost as much as many, in files and fsyncs: one insert of them at a time, and while rows go on coming at
- * most a fifth of the time.
+ * most a tenth of the time.
  */
-const RECORD_REST = 4;
+const RECORD_REST = 9;
 /** What a record takes in memory, roughly: a bound needs no better. */
 const RECORD_BYTES = 1024;
 /** Between two events of what is in hand. */
