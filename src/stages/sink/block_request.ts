@@ -14,19 +14,23 @@ export interface BlockAnswer {
   readonly text: string;
 }
 
+/** One block on its way. */
+export interface BlockRequest {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Must not change until the request is over. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly signal: AbortSignal;
+}
+
 /** A way to send blocks to one server. */
 export interface BlockRequests {
   /**
-   * POSTs `bytes`, which must not change until this is over, with their length.
+   * POSTs the bytes with their length.
    *
-   * @throws what the connection failed with; an abort error when `signal` is aborted.
+   * @throws what the connection failed with; an abort error when the signal is aborted.
    */
-  send(
-    url: URL,
-    headers: Readonly<Record<string, string>>,
-    bytes: Uint8Array<ArrayBuffer>,
-    signal: AbortSignal,
-  ): Promise<BlockAnswer>;
+  send(block: BlockRequest): Promise<BlockAnswer>;
   /** Forgets idle connections. */
   close(): void;
 }
@@ -38,12 +42,7 @@ export function blockRequests(protocol: string): BlockRequests {
 
 /** See the module's comment. */
 export class FetchRequests implements BlockRequests {
-  async send(
-    url: URL,
-    headers: Readonly<Record<string, string>>,
-    bytes: Uint8Array<ArrayBuffer>,
-    signal: AbortSignal,
-  ): Promise<BlockAnswer> {
+  async send({ url, headers, bytes, signal }: BlockRequest): Promise<BlockAnswer> {
     const response = await fetch(url, { method: "POST", headers, body: bytes, signal });
     const exceptionCode = response.headers.get("x-clickhouse-exception-code") ?? undefined;
     return { status: response.status, exceptionCode, text: await response.text() };
@@ -61,12 +60,7 @@ const IDLE_MS = 2_000;
 export class NodeRequests implements BlockRequests {
   readonly #agent = new Agent({ keepAlive: true, timeout: IDLE_MS });
 
-  async send(
-    url: URL,
-    headers: Readonly<Record<string, string>>,
-    bytes: Uint8Array<ArrayBuffer>,
-    signal: AbortSignal,
-  ): Promise<BlockAnswer> {
+  async send({ url, headers, bytes, signal }: BlockRequest): Promise<BlockAnswer> {
     signal.throwIfAborted();
     const { promise: begun, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const sent = request(url, {

@@ -79,7 +79,7 @@ export class ClickHouseStorage implements Storage, SqlDatabase {
     url.searchParams.set("database", this.#options.database);
     for (const [name, value] of Object.entries(this.#settings)) url.searchParams.set(name, value);
     await this.#attempt(`insert ${block.rows} rows into ${block.table}`, signal, async (limited) => {
-      const answer = await this.#blocks.send(url, this.#headers, block.bytes, limited);
+      const answer = await this.#blocks.send({ url, headers: this.#headers, bytes: block.bytes, signal: limited });
       if (answer.status === 200 && answer.text === "" && answer.exceptionCode === undefined) return;
       throw answered(answer);
     });

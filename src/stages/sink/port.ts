@@ -99,6 +99,8 @@ export interface SinkInHand {
   readonly acceptedBytes: number;
   /** Bytes of attempts that wait for their verdict. */
   readonly heldBytes: number;
+  /** Bytes of written segments and blocks, kept for the next ones. */
+  readonly spareBytes: number;
   readonly insertsInFlight: number;
 }
 

@@ -168,6 +168,7 @@ class BatchingSink implements Sink, AttemptSink {
     return {
       acceptedBytes: this.#rows.pendingBytes,
       heldBytes: this.#heldBytes,
+      spareBytes: this.#blockMemory.bytes + this.#segmentMemory.bytes,
       insertsInFlight: this.#rows.inFlight + this.#records.inFlight + this.#small.inFlight,
     };
   }

@@ -18,6 +18,11 @@ export class SpareMemory {
     this.#maxBytes = maxBytes;
   }
 
+  /** What is kept now. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** At least `bytes` and at most twice as much, with whatever was in them. */
   take(bytes: number): Uint8Array<ArrayBuffer> {
     let best = -1;

@@ -14,7 +14,7 @@ import {
   SpillFullError,
   StorageUnavailableError,
 } from "./errors.ts";
-import type { BreakerOptions, RetryOptions, Spilled, SpillOperation, SpillPort, Storage } from "./port.ts";
+import type { AttemptKey, BreakerOptions, RetryOptions, Spilled, SpillOperation, SpillPort, Storage } from "./port.ts";
 import { attemptName, replay } from "./replay.ts";
 import { encodeRecord, MAGIC } from "./spill_format.ts";
 import {
@@ -53,6 +53,8 @@ export interface Spill extends SpillPort, AsyncDisposable {
 const REOPEN_SHARE = 0.8;
 /** What must fit on a disk that was full before it counts as having room. */
 const PROBE_BYTES = 1 << 20;
+/** Refused attempts that are remembered, newest ones; a record of an older one is caught by verification. */
+const REFUSED_ATTEMPTS = 10_000;
 
 /**
  * Opens the directory, made if missing, for this process alone. What an earlier process left waits to be replayed.
@@ -415,11 +417,19 @@ class DirectorySpill implements Spill {
       if (!(error instanceof PipelineError) || signal.aborted) throw error;
       await this.#quarantine(segment, file, entry, error.message);
       if (entry.operation.kind === "insert") {
-        for (const attempt of entry.operation.attempts) this.#refused.add(attemptName(attempt));
+        this.#rememberRefused(entry.operation.attempts);
       }
       owner?.reject(error);
     }
     this.#owners.delete(place);
+  }
+
+  #rememberRefused(attempts: readonly AttemptKey[]): void {
+    for (const attempt of attempts) this.#refused.add(attemptName(attempt));
+    for (const oldest of this.#refused) {
+      if (this.#refused.size <= REFUSED_ATTEMPTS) break;
+      this.#refused.delete(oldest);
+    }
   }
 
   /** Until it is done, or refused for its data. A storage that is set up wrongly may be set right. */

@@ -56,6 +56,7 @@ export type SinkEvent =
     readonly acceptedBytes: number;
     readonly memoryBytes: number;
     readonly heldBytes: number;
+    readonly spareBytes: number;
     readonly insertsInFlight: number;
   }
   | { readonly kind: "spill_appended"; readonly operation: string; readonly bytes: number; readonly seconds: number }
@@ -181,6 +182,13 @@ export const sinkMetrics: readonly Metric<SinkEvent>[] = [
     type: "gauge",
     labels: ["isolate"],
     read: { sink_in_hand: (event) => [[event.isolate], event.heldBytes] },
+  },
+  {
+    name: "sink_spare_bytes",
+    help: "Bytes of written segments and blocks, kept for the next ones",
+    type: "gauge",
+    labels: ["isolate"],
+    read: { sink_in_hand: (event) => [[event.isolate], event.spareBytes] },
   },
   {
     name: "sink_inserts_in_flight",

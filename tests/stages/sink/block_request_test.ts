@@ -52,8 +52,8 @@ for (const [name, open] of Object.entries(WAYS)) {
     });
     const requests = open();
     const answers = [
-      await requests.send(server.url, HEADERS, LARGE, SIGNAL),
-      await requests.send(server.url, HEADERS, LARGE.subarray(3, 3), SIGNAL),
+      await requests.send({ url: server.url, headers: HEADERS, bytes: LARGE, signal: SIGNAL }),
+      await requests.send({ url: server.url, headers: HEADERS, bytes: LARGE.subarray(3, 3), signal: SIGNAL }),
     ];
     requests.close();
     for (const answer of answers) assert.deepEqual(answer, { status: 418, exceptionCode: "60", text: "Größe" });
@@ -70,14 +70,18 @@ for (const [name, open] of Object.entries(WAYS)) {
     const requests = open();
     const aborted = AbortSignal.abort();
     await using quiet = serve(() => new Response("never asked"));
-    await assert.rejects(requests.send(quiet.url, HEADERS, LARGE, aborted), { name: "AbortError" });
+    await assert.rejects(requests.send({ url: quiet.url, headers: HEADERS, bytes: LARGE, signal: aborted }), {
+      name: "AbortError",
+    });
 
     const sending = new AbortController();
     await using deaf = answerEarly("", async (connection) => {
       sending.abort();
       await drained(connection);
     });
-    await assert.rejects(requests.send(deaf.url, HEADERS, LARGE, sending.signal), { name: "AbortError" });
+    await assert.rejects(requests.send({ url: deaf.url, headers: HEADERS, bytes: LARGE, signal: sending.signal }), {
+      name: "AbortError",
+    });
 
     const answering = new AbortController();
     await using slow = serve(async (request) => {
@@ -89,16 +93,18 @@ for (const [name, open] of Object.entries(WAYS)) {
         }, { highWaterMark: 0 }),
       );
     });
-    await assert.rejects(requests.send(slow.url, HEADERS, LARGE, answering.signal));
+    await assert.rejects(requests.send({ url: slow.url, headers: HEADERS, bytes: LARGE, signal: answering.signal }));
     requests.close();
   });
 
   Deno.test(`${name}: an answer that is cut off, and a server that is not there, are errors`, async () => {
     const requests = open();
     await using cutting = answerEarly("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", () => Promise.resolve());
-    await assert.rejects(requests.send(cutting.url, HEADERS, new Uint8Array(5), SIGNAL));
+    await assert.rejects(
+      requests.send({ url: cutting.url, headers: HEADERS, bytes: new Uint8Array(5), signal: SIGNAL }),
+    );
     const gone = new URL(`http://127.0.0.1:${closedPort()}/`);
-    await assert.rejects(requests.send(gone, HEADERS, LARGE, SIGNAL));
+    await assert.rejects(requests.send({ url: gone, headers: HEADERS, bytes: LARGE, signal: SIGNAL }));
     requests.close();
   });
 }
@@ -108,7 +114,7 @@ Deno.test("node: an answer before the end of the block counts, and ends its conn
   const answer = "HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge";
   {
     await using server = answerEarly(answer, drained);
-    const got = await requests.send(server.url, HEADERS, LARGE, SIGNAL);
+    const got = await requests.send({ url: server.url, headers: HEADERS, bytes: LARGE, signal: SIGNAL });
     assert.deepEqual(got, { status: 413, exceptionCode: undefined, text: "large" });
   }
   requests.close();
@@ -122,7 +128,9 @@ Deno.test("node: requests one after the other share a connection", async () => {
     return new Response("");
   });
   const requests = new NodeRequests();
-  for (let i = 0; i < 5; i++) await requests.send(server.url, HEADERS, LARGE.subarray(0, 1000), SIGNAL);
+  for (let i = 0; i < 5; i++) {
+    await requests.send({ url: server.url, headers: HEADERS, bytes: LARGE.subarray(0, 1000), signal: SIGNAL });
+  }
   requests.close();
   assert.equal(ports.size, 1);
 });

@@ -34,8 +34,11 @@ Deno.test("SpareMemory keeps no more than its bytes, of the last that came back,
   const memory = new SpareMemory(300 * KB);
   const buffers = [128 * KB, 256 * KB, 10].map((bytes) => memory.take(bytes));
   for (const buffer of buffers) memory.giveBack(buffer);
+  assert.equal(memory.bytes, 256 * KB);
   assert.notEqual(memory.take(128 * KB).buffer, buffers[0]!.buffer);
   assert.notEqual(memory.take(10).buffer, buffers[2]!.buffer);
   memory.giveBack(buffers[1]!);
+  assert.equal(memory.bytes, 256 * KB);
   assert.equal(memory.take(200 * KB).buffer, buffers[1]!.buffer);
+  assert.equal(memory.bytes, 0);
 });

@@ -360,6 +360,20 @@ Deno.test("a record whose rows were refused is left out: it would publish rows t
   assert.deepEqual(reasons, ["refused"]);
 });
 
+Deno.test("ten thousand refused attempts are remembered, and no more", async () => {
+  await using place = await Place.make();
+  place.storage.decide = (call) =>
+    call === `insert ${structlogTable.name} 4` ? { fail: new StorageRejectedError("code 53") } : "done";
+  await using spill = await place.open({ maxBytes: 100_000_000 });
+  spill.start();
+  const attempts = Array.from({ length: 10_001 }, (_, index) => attemptKey(index, 7));
+  await append(spill, { kind: "insert", block: structlogs(attempts[0]!, 4), attempts });
+  await append(spill, record(0), record(1), record(10_000));
+  await spill.drained(SIGNAL);
+  const written = place.storage.memory.final(RECORDS).map((row) => row.transaction_hash);
+  assert.deepEqual(written, [attempts[0]!.transactionHash]);
+});
+
 Deno.test("rows that came through the spill count as inserted", async () => {
   await using place = await Place.make();
   await using spill = await place.open();
