@@ -1,4 +1,5 @@
 /** `/metrics`, `/healthz` and `/readyz` over HTTP. */
+import { emit } from "./emit.ts";
 
 /** Why the process is not ready; empty when it is. */
 export type Readiness = () => readonly string[];
@@ -45,5 +46,8 @@ export function serveTelemetry(
     }
   });
   const { addr } = server;
-  return { url: `http://${addr.hostname}:${addr.port}`, [Symbol.asyncDispose]: () => server.shutdown() };
+  const host = addr.hostname.includes(":") ? `[${addr.hostname}]` : addr.hostname;
+  const url = `http://${host}:${addr.port}`;
+  emit({ kind: "telemetry_listening", url });
+  return { url, [Symbol.asyncDispose]: () => server.shutdown() };
 }

@@ -8,7 +8,7 @@ import { freshEngine } from "../embedded/shared_engine.ts";
 import { assertExact } from "./exact.ts";
 import { hangingStore } from "./hanging_store.ts";
 import { peakBytes } from "../embedded/process_status.ts";
-import { freePort, metric, NETWORK, startProcessor, until } from "./stack.ts";
+import { ANY_PORT, listening, metric, NETWORK, startProcessor, until } from "./stack.ts";
 
 const MIB = 1_048_576;
 const MEMORY_BYTES = 16 * MIB;
@@ -53,7 +53,6 @@ export async function absentStore(awayMs: number, blocks: number, withinMs: numb
   };
   await mine(1, BEFORE);
   await using door = hangingStore(url);
-  const address = `127.0.0.1:${freePort()}`;
   await using processor = await startProcessor({
     nodes: [{ name: "anvil", url: chain.httpUrl, ws: chain.wsUrl }],
     clickhouse: { ...store.section, url: door.url },
@@ -67,9 +66,10 @@ export async function absentStore(awayMs: number, blocks: number, withinMs: numb
         retry: { max: "1s" },
         spill: { after: "2s" },
       },
-      telemetry: { address },
+      telemetry: { address: ANY_PORT },
     },
   });
+  const telemetry = await listening("telemetry", processor.log);
   await until("inserts", withinMs, () => Promise.resolve(door.hanging() > 0), processor.log);
   await fresh.engine.stop();
   door.open();
@@ -77,7 +77,7 @@ export async function absentStore(awayMs: number, blocks: number, withinMs: numb
   let [opened, mostBytes, mined] = [0, 0, BEFORE];
   await until("the absence", withinMs, async () => {
     if (mined < blocks - AFTER) await mine(++mined, mined);
-    const text = await (await fetch(`http://${address}/metrics`)).text();
+    const text = await (await fetch(`${telemetry}/metrics`)).text();
     if (metric(text, "sink_breaker_state") >= OPEN) opened++;
     mostBytes = Math.max(mostBytes, metric(text, "sink_accepted_bytes") + metric(text, "sink_held_bytes"));
     return performance.now() > backMs && opened > 0;
@@ -87,7 +87,7 @@ export async function absentStore(awayMs: number, blocks: number, withinMs: numb
   await mine(mined + 1, mined + AFTER);
   await until("every block", withinMs, async () => await complete() === mined + AFTER, processor.log);
   await until("closed breakers", withinMs, async () => {
-    const text = await (await fetch(`http://${address}/metrics`)).text();
+    const text = await (await fetch(`${telemetry}/metrics`)).text();
     return metric(text, "sink_breaker_state") === 0 && metric(text, "sink_spill_backlog_bytes") === 0;
   }, processor.log);
   assert.ok(

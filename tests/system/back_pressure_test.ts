@@ -8,7 +8,7 @@ import { inspectSpill } from "../../src/stages/sink/spill_inspect.ts";
 import { openChain } from "../embedded/open_chain.ts";
 import { assertExact } from "./exact.ts";
 import { hangingStore } from "./hanging_store.ts";
-import { freePort, metric, NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { ANY_PORT, listening, metric, NETWORK, openStore, startProcessor, until } from "./stack.ts";
 
 const BLOCKS = 12;
 const WINDOW = 4;
@@ -29,7 +29,6 @@ Deno.test("with a sink that never completes, tasks, blocks and bytes in hand sta
     const reply = await fetch(chain.httpUrl, { method: "POST", headers: { "content-type": "application/json" }, body });
     largestReply = Math.max(largestReply, (await reply.arrayBuffer()).byteLength);
   }
-  const address = `127.0.0.1:${freePort()}`;
   await using processor = await startProcessor({
     nodes: [{ name: "anvil", url: chain.httpUrl, ws: chain.wsUrl }],
     clickhouse: { ...store.section, url: door.url },
@@ -42,10 +41,11 @@ Deno.test("with a sink that never completes, tasks, blocks and bytes in hand sta
         holdBytes: `${MEMORY_BYTES / 2}B`,
         spill: { maxBytes: `${SPILL_BYTES}B`, segmentBytes: `${SPILL_BYTES / 4}B`, after: "1h" },
       },
-      telemetry: { address },
+      telemetry: { address: ANY_PORT },
     },
   });
-  const read = async () => await (await fetch(`http://${address}/metrics`)).text();
+  const telemetry = await listening("telemetry", processor.log);
+  const read = async () => await (await fetch(`${telemetry}/metrics`)).text();
   await until("hanging inserts", 30_000, () => Promise.resolve(door.hanging() > 0), processor.log);
   let text = "";
   let still = 0;

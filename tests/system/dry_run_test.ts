@@ -4,13 +4,13 @@ import { startArguments } from "../../src/embedded/processor_command.ts";
 import { structlogTable } from "../../src/stages/encode/structlog.ts";
 import project from "../../deno.json" with { type: "json" };
 import { endlessNode } from "./endless_node.ts";
-import { freePort, metric, NETWORK, until } from "./stack.ts";
+import { ANY_PORT, listening, metric, NETWORK, until } from "./stack.ts";
 
 Deno.test("start --dry-run traces, proves and counts, and needs no database", async () => {
   await using node = endlessNode(5e6, { words: 1 });
   const directory = await Deno.makeTempDir({ prefix: "dry-run-" });
   try {
-    const [file, address] = [`${directory}/config.yaml`, `127.0.0.1:${freePort()}`];
+    const file = `${directory}/config.yaml`;
     await Deno.writeTextFile(
       file,
       JSON.stringify({
@@ -24,7 +24,7 @@ Deno.test("start --dry-run traces, proves and counts, and needs no database", as
         clickhouse: { url: "http://127.0.0.1:1" },
         queue: { url: "redis://127.0.0.1:1" },
         work: { workers: 1 },
-        telemetry: { address, progress: "off" },
+        telemetry: { address: ANY_PORT, log: { format: "pretty" }, progress: "off" },
       }),
     );
     await using child = new Deno.Command(Deno.execPath(), {
@@ -34,13 +34,20 @@ Deno.test("start --dry-run traces, proves and counts, and needs no database", as
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    const [said, logged] = [new Response(child.stdout).text(), new Response(child.stderr).text()];
+    const said = new Response(child.stdout).text();
+    let log = "";
+    const logged = (async () => {
+      for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
+    })();
+    const telemetry = await listening("telemetry", () => log);
     await until("the rows", 120_000, async () => {
-      const text = await fetch(`http://${address}/metrics`).then((answer) => answer.text(), () => "");
+      const text = await (await fetch(`${telemetry}/metrics`)).text();
       return metric(text, "sink_attempts_total") === 1 && metric(text, "work_tasks_settled_total") === 1;
-    });
+    }, () => log);
     child.kill("SIGINT");
-    assert.equal((await child.status).code, 0, await logged);
+    const { code } = await child.status;
+    await logged;
+    assert.equal(code, 0, log);
     assert.match(await said, new RegExp(`^${structlogTable.name}: ${node.structlogs} rows, \\d+ bytes$`, "m"));
     const left: string[] = [];
     for await (const { name } of Deno.readDir(directory)) left.push(name);

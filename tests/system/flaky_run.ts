@@ -5,7 +5,7 @@ import { openChain } from "../embedded/open_chain.ts";
 import { residentBytes } from "../embedded/process_status.ts";
 import { assertExact } from "./exact.ts";
 import { type Door, openDoors, waited } from "./flaky_chain.ts";
-import { NETWORK, openStore, type Processor, runMain, startProcessor, until } from "./stack.ts";
+import { ANY_PORT, listening, NETWORK, openStore, type Processor, runMain, startProcessor, until } from "./stack.ts";
 
 type Store = Awaited<ReturnType<typeof openStore>>;
 
@@ -38,10 +38,10 @@ export async function runFlaky(seed: number, forMs: number): Promise<RunFigures>
   await using store = await openStore();
   await using stack = new AsyncDisposableStack();
   const doors = openDoors(chain, seed).map((door) => stack.use(door));
-  const address = `127.0.0.1:${freePort()}`;
-  const config = { ...configOf(doors, store, address), network: { verify: { delay: "2s" } } };
+  const config = { ...configOf(doors, store), network: { verify: { delay: "2s" } } };
   await using processor = await startProcessor(config);
-  await until("a ready processor", PATIENCE_MS, () => isReady(address), processor.log);
+  const telemetry = await listening("telemetry", processor.log);
+  await until("a ready processor", PATIENCE_MS, () => isReady(telemetry), processor.log);
 
   const changing = new AbortController();
   const moods = Promise.all(doors.map((door) => door.changeMoods(changing.signal)));
@@ -69,10 +69,10 @@ export async function runFlaky(seed: number, forMs: number): Promise<RunFigures>
   }, () => `${certificate}\n${said()}`);
   const structlogs = await assertExact(store, chain.httpUrl, 1, WORKLOAD_BLOCKS);
   await until("idle nodes", PATIENCE_MS, async () => {
-    const text = await metricsOf(address);
+    const text = await metricsOf(telemetry);
     return sum(text, "rpc_in_flight") === 0 && sum(text, "rpc_waiting") === 0 && sum(text, "queue_leases") === 0;
   }, said);
-  const text = await metricsOf(address);
+  const text = await metricsOf(telemetry);
   assert.equal(sum(text, "queue_dead_total"), 0, said());
   assert.equal(sum(text, "rpc_leases_abandoned_total"), 0, said());
   const reasons = labels(text, "rpc_failures_total", "reason");
@@ -91,40 +91,40 @@ export async function runOutage(forMs: number): Promise<OutageFigures> {
   const workload = new Workload({ url: chain.httpUrl, seed: 5 });
   const half = WORKLOAD_BLOCKS / 2;
   for await (const _ of workload.mine(1, half));
-  const address = `127.0.0.1:${freePort()}`;
-  await using processor = await startProcessor(configOf(doors, store, address));
+  await using processor = await startProcessor(configOf(doors, store));
+  const telemetry = await listening("telemetry", processor.log);
   await until("some blocks", PATIENCE_MS, async () => await completeBlocks(store) >= 2, processor.log);
 
   const stoppedMs = performance.now();
   for (const door of doors) door.stop();
-  await until("the outage", PATIENCE_MS, async () => !await isReady(address), processor.log);
+  await until("the outage", PATIENCE_MS, async () => !await isReady(telemetry), processor.log);
   await until(
     "free lanes",
     PATIENCE_MS,
-    async () => sum(await metricsOf(address), "work_lanes_busy") === 0,
+    async () => sum(await metricsOf(telemetry), "work_lanes_busy") === 0,
     processor.log,
   );
-  const readiness = await fetch(`http://${address}/readyz`);
+  const readiness = await fetch(`${telemetry}/readyz`);
   assert.equal(readiness.status, 503);
   assert.match(await readiness.text(), new RegExp(`^${NETWORK}: no node can serve: door-0 is down, door-1 is down`));
-  const claimed = sum(await metricsOf(address), "work_tasks_claimed_total");
+  const claimed = sum(await metricsOf(telemetry), "work_tasks_claimed_total");
   for await (const _ of workload.mine(half + 1, WORKLOAD_BLOCKS));
   await waited(forMs, new AbortController().signal);
-  assert.equal(sum(await metricsOf(address), "work_tasks_claimed_total"), claimed, processor.log());
+  assert.equal(sum(await metricsOf(telemetry), "work_tasks_claimed_total"), claimed, processor.log());
 
   for (const door of doors) door.start();
   const due = 1 + Math.floor((performance.now() - stoppedMs) / 60_000);
   await until("every block", PATIENCE_MS, async () => await completeBlocks(store) === WORKLOAD_BLOCKS, processor.log);
-  const text = await metricsOf(address);
+  const text = await metricsOf(telemetry);
   assert.equal(sum(text, "queue_retries_total"), 0, `an attempt was used\n${processor.log()}`);
   assert.equal(sum(text, "queue_dead_total"), 0, processor.log());
-  assert.ok(await isReady(address));
+  assert.ok(await isReady(telemetry));
   assert.ok(await assertExact(store, chain.httpUrl, 1, WORKLOAD_BLOCKS) > 0);
   assert.equal(await processor.end("SIGTERM"), 0, processor.log());
   return { due, lines: processor.log().split("\n").filter((line) => line.includes("no node for class trace")) };
 }
 
-function configOf(doors: readonly Door[], store: Store, address: string) {
+function configOf(doors: readonly Door[], store: Store) {
   return {
     nodes: doors.map(({ url, ws }, at) => ({ name: `door-${at}`, url, ws, timeouts: TIMEOUTS })),
     clickhouse: store.section,
@@ -132,7 +132,7 @@ function configOf(doors: readonly Door[], store: Store, address: string) {
       work: { workers: 1, lanes: 4 },
       // Half of all calls fail while a door is moody: far more than the attempts of a usual task allow for.
       queue: { attempts: 40, backoff: { base: "200ms", max: "2s" } },
-      telemetry: { address },
+      telemetry: { address: ANY_PORT },
     },
   };
 }
@@ -152,18 +152,14 @@ async function sample(processor: Processor, into: number[], signal: AbortSignal)
   }
 }
 
-async function isReady(address: string): Promise<boolean> {
-  try {
-    const response = await fetch(`http://${address}/readyz`);
-    await response.body?.cancel();
-    return response.ok;
-  } catch {
-    return false;
-  }
+async function isReady(telemetry: string): Promise<boolean> {
+  const response = await fetch(`${telemetry}/readyz`);
+  await response.body?.cancel();
+  return response.ok;
 }
 
-async function metricsOf(address: string): Promise<string> {
-  return await (await fetch(`http://${address}/metrics`)).text();
+async function metricsOf(telemetry: string): Promise<string> {
+  return await (await fetch(`${telemetry}/metrics`)).text();
 }
 
 /** A metric, summed over its labels. */
@@ -176,9 +172,4 @@ function sum(text: string, name: string): number {
 function labels(text: string, name: string, label: string): readonly string[] {
   const found = [...text.matchAll(new RegExp(`^${name}\\{[^}]*\\b${label}="([^"]*)"`, "gm"))];
   return [...new Set(found.map((match) => match[1]!))].sort();
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
 }

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { endlessNode } from "./endless_node.ts";
 import { pacedStore } from "./paced_store.ts";
 import { peakBytes } from "../embedded/process_status.ts";
-import { freePort, metric, NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { ANY_PORT, listening, metric, NETWORK, openStore, startProcessor, until } from "./stack.ts";
 
 /** As geth's server. */
 const CUT_AFTER_MS = 30_000;
@@ -46,7 +46,6 @@ export async function longReply(structlogs: number, after: "tenth" | "own", with
     return (reply.structlogs / SLOWER) * (passedMs / readMs);
   };
   await using paced = pacedStore(store.section.url, allowed);
-  const address = `127.0.0.1:${freePort()}`;
   await using processor = await startProcessor({
     nodes: [{ name: "endless", url: node.url }],
     clickhouse: { ...store.section, url: paced.url },
@@ -54,13 +53,14 @@ export async function longReply(structlogs: number, after: "tenth" | "own", with
     rest: {
       work: { workers: 1, lanes: 1 },
       sink: { memoryBytes: `${MEMORY_BYTES}B`, holdBytes: "2MiB", bytes: `${BATCH_BYTES}B`, rows: 50_000 },
-      telemetry: { address },
+      telemetry: { address: ANY_PORT },
     },
   });
+  const telemetry = await listening("telemetry", processor.log);
   let mostBytes = 0;
   let text = "";
   const look = async () => {
-    text = await (await fetch(`http://${address}/metrics`)).text();
+    text = await (await fetch(`${telemetry}/metrics`)).text();
     mostBytes = Math.max(mostBytes, metric(text, "sink_accepted_bytes") + metric(text, "sink_held_bytes"));
   };
   await until("the end of the reply", withinMs, async () => {

@@ -8,7 +8,7 @@ import { outcomeOf } from "../cli/world.ts";
 import { speaker } from "../embedded/shared_engine.ts";
 import { openChain } from "../embedded/open_chain.ts";
 import { assertExact } from "./exact.ts";
-import { NETWORK, openStore, type Processor, startProcessor, until } from "./stack.ts";
+import { ANY_PORT, listening, NETWORK, openStore, startProcessor, until } from "./stack.ts";
 
 const AUDITS = `
   SELECT audit.differences AS differences, audit.example AS example, record.node = audit.node AS same_node
@@ -19,12 +19,6 @@ const AUDITS = `
 
 /** How often the test tries to be faster than the verification of a new block. */
 const TRIES = 8;
-
-async function apiUrl(processor: Processor): Promise<string> {
-  const find = () => /the operator API listens {2}url=(\S+)/.exec(processor.log())?.[1];
-  await until("the API", 60_000, () => Promise.resolve(find() !== undefined), processor.log);
-  return find()!;
-}
 
 /** The API as the test uses it. */
 class Operator {
@@ -79,11 +73,11 @@ Deno.test("rows that vanish before a block is verified are found and made again;
     network: { verify: { delay: "4s", auditShare: 1 } },
     rest: {
       roles: ["discover", "work", "api"],
-      api: { address: "127.0.0.1:0" },
+      api: { address: ANY_PORT },
       queue: { lease: "3s", heartbeat: "1s" },
     },
   });
-  const operator = new Operator(await apiUrl(processor), processor.log);
+  const operator = new Operator(await listening("the operator API", processor.log), processor.log);
 
   // A block that is stored and not verified, while nothing is claimed.
   let blocks = 0;

@@ -153,10 +153,14 @@ export async function until(
   }
 }
 
-/** A port that was free a moment ago. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
+/** Configured for a server that chooses a port itself, see {@linkcode listening}: one that is chosen for it may be taken. */
+export const ANY_PORT = "127.0.0.1:0";
+
+/** Where the server of this name listens, once a processor with that log has said so. */
+export async function listening(what: "the operator API" | "telemetry", log: () => string): Promise<string> {
+  const find = () => new RegExp(`${what} listens {2}url=(\\S+)`).exec(log())?.[1];
+  await until(what, 60_000, () => Promise.resolve(find() !== undefined), log);
+  return find()!;
 }
 
 /** Samples of one metric in a text of `/metrics`, summed over its labels. */

@@ -215,6 +215,7 @@ export type PipelineProcessEvent =
     readonly requestId: string;
   }
   | { readonly kind: "api_listening"; readonly url: string }
+  | { readonly kind: "telemetry_listening"; readonly url: string }
   | { readonly kind: "api_failed"; readonly requestId: string; readonly message: string };
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -510,6 +511,7 @@ export const pipelineLogs: LogTable<PipelineProcessEvent> = {
     event.differences === 0 ? ["debug", "another node agrees"] : ["warn", "another node's trace differs"],
   audit_left_out: () => ["warn", "cannot trace a transaction on another node now: it is not audited"],
   api_listening: () => ["info", "the operator API listens"],
+  telemetry_listening: () => ["info", "telemetry listens"],
   api_request: (event) =>
     event.method === "GET" && event.status < 400 ? ["debug", "operator asks"] : ["info", "operator request"],
   api_failed: () => ["error", "cannot answer an operator: a defect, please report it"],
