@@ -1,5 +1,8 @@
+/** KILL_SEED repeats a run. */
 import { killRun } from "../system/kill_run.ts";
 
-Deno.test("twenty minutes of kill -9 of leaders, workers, Redis and the engine lose nothing and double nothing", async () => {
-  await killRun(20 * 60_000, Date.now());
+const SEED = Number(Deno.env.get("KILL_SEED") ?? Date.now());
+
+Deno.test(`twenty minutes of kill -9 of leaders, workers, Redis and the engine lose nothing and double nothing (seed ${SEED})`, async () => {
+  await killRun(20 * 60_000, SEED);
 });
