@@ -1,6 +1,6 @@
 /**
- * A Redis of the test's own: a private `redis-server` on a free port of the loopback, gone with the test. Deno's
- * sanitizers do not see a leaked Redis connection, so the server's list of clients is looked at in the end.
+ * A Redis of the test's own: a private `redis-server` on a port of the loopback, gone with the test. Deno's sanitizers
+ * do not see a leaked Redis connection, so the server's list of clients is looked at in the end.
  */
 import assert from "node:assert/strict";
 import { Redis } from "ioredis";
@@ -8,6 +8,9 @@ import { disconnected } from "../../../src/stages/queue/redis_connection.ts";
 
 const START_TRIES = 6_000;
 const START_STEP_MS = 10;
+/** Below what a system gives to whoever wants any port, also with the 10,000 that are added for a cluster's bus. */
+const PORTS = { from: 10_000, to: 22_000 } as const;
+const PORT_TRIES = 100;
 
 /** The server, and a connection to look into it. */
 export class RedisServer {
@@ -25,9 +28,13 @@ export class RedisServer {
 
   /** @param settings Options of `redis-server`, e.g. `["--appendonly", "yes"]`. */
   static async start(settings: readonly string[]): Promise<RedisServer> {
-    const server = new RedisServer(freePort(), await Deno.makeTempDir({ prefix: "queue-redis-" }), settings);
-    await server.up();
-    return server;
+    const directory = await Deno.makeTempDir({ prefix: "queue-redis-" });
+    for (let tries = 0; tries < PORT_TRIES; tries++) {
+      const port = PORTS.from + Math.floor((PORTS.to - PORTS.from) * Math.random());
+      const server = new RedisServer(port, directory, settings);
+      if (await server.#serves()) return server;
+    }
+    throw new Error(`Cannot use redis-server ${settings.join(" ")}: it ends at once on each of ${PORT_TRIES} ports`);
   }
 
   get url(): string {
@@ -45,13 +52,22 @@ export class RedisServer {
 
   /** Starts the server where it was. */
   async up(): Promise<void> {
-    this.#process = spawn([
+    if (!await this.#serves()) throw new Error(`Cannot use redis-server on port ${this.port}: it ends at once`);
+  }
+
+  /** Starts the server. @returns false where it ends, as it does on a port that another process has. */
+  async #serves(): Promise<boolean> {
+    const process = this.#process = spawn([
       ...["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#directory],
       ...["--save", "", "--maxmemory-policy", "noeviction", "--stream-node-max-bytes", "1024"],
       ...this.#settings,
     ]);
+    void process.status.then(() => {
+      if (this.#process === process) this.#process = undefined;
+    });
     for (let tries = 0; tries < START_TRIES; tries++) {
-      if (await answers(this.port)) return;
+      if (await answers(this.port, process.pid)) return true;
+      if (this.#process === undefined) return false;
       await new Promise((resolve) => setTimeout(resolve, START_STEP_MS));
     }
     throw new Error(`Cannot use redis-server on port ${this.port}: it does not answer`);
@@ -128,18 +144,15 @@ function spawn(args: readonly string[]): Deno.ChildProcess {
   }
 }
 
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
-}
-
-async function answers(port: number): Promise<boolean> {
+/** Whether the process `pid` serves on `port`. */
+async function answers(port: number, pid: number): Promise<boolean> {
   try {
     using connection = await Deno.connect({ hostname: "127.0.0.1", port });
-    await connection.write(new TextEncoder().encode("PING\r\n"));
-    const answer = new Uint8Array(16);
+    await connection.write(new TextEncoder().encode("PING\r\nINFO server\r\n"));
+    const answer = new Uint8Array(4096);
     const read = await connection.read(answer);
-    return new TextDecoder().decode(answer.subarray(0, read ?? 0)).startsWith("+PONG");
+    const text = new TextDecoder().decode(answer.subarray(0, read ?? 0));
+    return text.startsWith("+PONG") && text.includes(`\nprocess_id:${pid}\r`);
   } catch {
     return false;
   }
