@@ -6,6 +6,9 @@ import type { Server } from "./http_contract.ts";
 
 const PROGRAM = "clickhouse-server";
 const READY_WITHIN_MS = 60_000;
+/** Below what a system gives to whoever wants any port. */
+const PORTS = { from: 10_000, to: 32_000 } as const;
+const PORT_TRIES = 100;
 
 function configuration(path: string, httpPort: number, tcpPort: number): string {
   return `<yandex>
@@ -37,26 +40,39 @@ function users(password: string): string {
 `;
 }
 
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+function anyPort(): number {
+  return PORTS.from + Math.floor((PORTS.to - PORTS.from) * Math.random());
 }
 
 async function start(): Promise<{ server: Server; process: Deno.ChildProcess; path: string }> {
   const path = await Deno.makeTempDir({ prefix: "old-server-" });
-  const [httpPort, password] = [freePort(), crypto.randomUUID()];
-  await Deno.writeTextFile(`${path}/config.xml`, configuration(path, httpPort, freePort()));
+  const password = crypto.randomUUID();
   await Deno.writeTextFile(`${path}/users.xml`, users(password));
-  const process = run(path);
-  const url = `http://127.0.0.1:${httpPort}`;
+  for (let tries = 0; tries < PORT_TRIES; tries++) {
+    const httpPort = anyPort();
+    await Deno.writeTextFile(`${path}/config.xml`, configuration(path, httpPort, anyPort()));
+    const server = { url: `http://127.0.0.1:${httpPort}`, user: "default", password };
+    const process = run(path);
+    if (await serves(server, process)) return { server, process, path };
+  }
+  throw new Error(`Cannot test against ${PROGRAM}: it ends at once on each of ${PORT_TRIES} ports`);
+}
+
+/** Waits until the process serves. @returns false where it ends, as it does on a port that another process has. */
+async function serves(server: Server, process: Deno.ChildProcess): Promise<boolean> {
+  let ended = false;
+  void process.status.then(() => ended = true);
   const startedAt = performance.now();
-  while (!await answers(url)) {
+  while (!await answers(server)) {
+    if (ended) return false;
     if (performance.now() - startedAt > READY_WITHIN_MS) {
       process.kill("SIGKILL");
-      throw new Error(`Cannot test against ${PROGRAM}: it did not answer on ${url} within ${READY_WITHIN_MS} ms`);
+      throw new Error(
+        `Cannot test against ${PROGRAM}: it did not answer on ${server.url} within ${READY_WITHIN_MS} ms`,
+      );
     }
   }
-  return { server: { url, user: "default", password }, process, path };
+  return true;
 }
 
 function run(path: string): Deno.ChildProcess {
@@ -73,9 +89,11 @@ function run(path: string): Deno.ChildProcess {
   }
 }
 
-async function answers(url: string): Promise<boolean> {
+/** Whether a server takes this password: another process on its port does not. */
+async function answers({ url, user, password }: Server): Promise<boolean> {
   try {
-    return (await (await fetch(`${url}/ping`)).text()) === "Ok.\n";
+    const headers = { "X-ClickHouse-User": user, "X-ClickHouse-Key": password };
+    return (await (await fetch(`${url}/?query=SELECT+1`, { headers })).text()) === "1\n";
   } catch {
     return false;
   }
