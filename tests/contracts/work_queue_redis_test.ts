@@ -51,9 +51,9 @@ async function only(leases: Promise<readonly Lease[]>): Promise<Lease> {
   return found[0] as Lease;
 }
 
-/** Waits for what another thread or the server does. */
+/** Waits for what another thread or the server does: a machine may be slow, and only a defect never comes to it. */
 async function eventually(fact: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 6_000; tries++) {
     if (await holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -291,7 +291,8 @@ Deno.test("redis: three leases of synchronous work on the main thread cost no le
     withQueue(server, async (queue) => {
       await queue.enqueue(planOf(1, 1), await elected(queue));
       const lease = await only(queue.fetch(1));
-      await eventually("beats", async () => ((await pendingOf(server))[0]?.[2] ?? Infinity) < QUICK.heartbeatMs);
+      await agePending(server, QUICK.leaseMs);
+      await eventually("beats", async () => ((await pendingOf(server))[0]?.[2] ?? Infinity) < QUICK.leaseMs);
       const until = performance.now() + 3 * QUICK.leaseMs;
       while (performance.now() < until) lease.moved();
       // Asked from another process while this event loop has not turned yet.
@@ -324,7 +325,7 @@ Deno.test("redis: a lease that stands still is given up at no cost, one that wai
       } finally {
         clearInterval(timer);
       }
-    }, { ...QUICK, stallTimeoutMs: 400 })
+    }, { ...QUICK, leaseMs: OPTIONS.leaseMs, stallTimeoutMs: 2_000 })
   ));
 
 Deno.test("redis: a lease taken over while its owner was stopped aborts the owner's work", () =>
@@ -333,11 +334,15 @@ Deno.test("redis: a lease taken over while its owner was stopped aborts the owne
       withQueue(server, async (quick) => {
         await slow.enqueue(planOf(1, 1), await elected(slow));
         const lease = await only(slow.fetch(1));
-        await agePending(server, 3_600_000);
-        const taken = await only(quick.fetch(1));
+        let taken: Lease | undefined;
+        await eventually("taken over between two beats", async () => {
+          await agePending(server, 3_600_000);
+          [taken] = await quick.fetch(1);
+          return taken !== undefined;
+        });
         await lease.ended;
         assert.equal(lease.signal.reason.reason, "taken_over");
-        assert.equal(await taken.settle({ outcome: "done" }), "settled");
+        assert.equal(await taken!.settle({ outcome: "done" }), "settled");
       }, { ...QUICK, reclaimMs: 0, heartbeatMs: 60_000 }), { ...QUICK, leaseMs: 3_600_000, heartbeatMs: 300 })
   ));
 
@@ -493,7 +498,7 @@ Deno.test("redis: a clock that went back an hour stops neither leases nor delays
       await queue.enqueue(planOf(1, 2, { ranges: singles(2) }), await elected(queue));
       const [kept, delayed] = await queue.fetch(2) as [Lease, Lease];
       await delayed.settle({ outcome: "release", delayMs: 0 });
-      await agePending(server, 600);
+      await agePending(server, 600_000);
       // What was now an hour of the clock ago: the largest time seen, a due time, the end of a term.
       const [seconds, microseconds] = (await server.inspect.time()).map(Number) as [number, number];
       await server.inspect.hset(`${PREFIX}meta`, "clock", String((seconds + 3600) * 1e6 + microseconds));
@@ -505,7 +510,7 @@ Deno.test("redis: a clock that went back an hour stops neither leases nor delays
         assert.ok(events.some(({ kind }) => kind === "queue_clock_went_back"));
       });
       const [, , idle, times] = (await pendingOf(server))[0] ?? [];
-      assert.ok(idle !== undefined && idle < 500, `idle begins anew: ${idle}`);
+      assert.ok(idle !== undefined && idle < 600_000, `idle begins anew: ${idle}`);
       assert.equal(times, 1, "that is no delivery");
       assert.equal((await queue.stats()).counters.clock_went_back, 1);
       assert.ok(await queue.lead("forwards", "another") !== undefined, "a term of an hour is none");
