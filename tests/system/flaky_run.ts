@@ -113,6 +113,8 @@ export async function runOutage(forMs: number): Promise<OutageFigures> {
   assert.equal(sum(await metricsOf(telemetry), "work_tasks_claimed_total"), claimed, processor.log());
 
   for (const door of doors) door.start();
+  const returned = () => Promise.resolve(/has a node for class trace again/.test(processor.log()));
+  await until("the return", PATIENCE_MS, returned, processor.log);
   const due = 1 + Math.floor((performance.now() - stoppedMs) / 60_000);
   await until("every block", PATIENCE_MS, async () => await completeBlocks(store) === WORKLOAD_BLOCKS, processor.log);
   const text = await metricsOf(telemetry);
