@@ -60,11 +60,11 @@ async function start(): Promise<{ server: Server; process: Deno.ChildProcess; pa
 
 /** Waits until the process serves. @returns false where it ends, as it does on a port that another process has. */
 async function serves(server: Server, process: Deno.ChildProcess): Promise<boolean> {
-  let ended = false;
-  void process.status.then(() => ended = true);
+  const ended = new AbortController();
+  void process.status.then(() => ended.abort());
   const startedAt = performance.now();
-  while (!await answers(server)) {
-    if (ended) return false;
+  while (!await answers(server, ended.signal)) {
+    if (ended.signal.aborted) return false;
     if (performance.now() - startedAt > READY_WITHIN_MS) {
       process.kill("SIGKILL");
       throw new Error(
@@ -90,10 +90,10 @@ function run(path: string): Deno.ChildProcess {
 }
 
 /** Whether a server takes this password: another process on its port does not. */
-async function answers({ url, user, password }: Server): Promise<boolean> {
+async function answers({ url, user, password }: Server, signal: AbortSignal): Promise<boolean> {
   try {
     const headers = { "X-ClickHouse-User": user, "X-ClickHouse-Key": password };
-    return (await (await fetch(`${url}/?query=SELECT+1`, { headers })).text()) === "1\n";
+    return (await (await fetch(`${url}/?query=SELECT+1`, { headers, signal })).text()) === "1\n";
   } catch {
     return false;
   }
