@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { withRedis } from "../stages/queue/with_redis.ts";
 import { endlessNode } from "./endless_node.ts";
-import { NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { NETWORK, openStore, PATIENCE_MS, startProcessor, until } from "./stack.ts";
 
 const PREFIX = `abort:{${NETWORK}}:`;
 
@@ -20,9 +20,9 @@ Deno.test("a second SIGINT hands back what is in hand, resigns, leaves nothing b
       },
     });
     const { log } = processor;
-    await until("the trace", 60_000, () => Promise.resolve(node.sentBytes() > 0), log);
+    await until("the trace", PATIENCE_MS, () => Promise.resolve(node.sentBytes() > 0), log);
     Deno.kill(processor.pid, "SIGINT");
-    await until("the drain", 60_000, () => Promise.resolve(/draining: nothing more is claimed/.test(log())), log);
+    await until("the drain", PATIENCE_MS, () => Promise.resolve(/draining: nothing more is claimed/.test(log())), log);
     assert.equal((await redis.inspect.xpending(`${PREFIX}s:pf`, "workers") as [number])[0], 1, "it goes on");
     assert.equal(await processor.end("SIGINT"), 130, log());
 

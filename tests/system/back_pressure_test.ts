@@ -8,7 +8,7 @@ import { inspectSpill } from "../../src/stages/sink/spill_inspect.ts";
 import { openChain } from "../embedded/open_chain.ts";
 import { assertExact } from "./exact.ts";
 import { hangingStore } from "./hanging_store.ts";
-import { ANY_PORT, listening, metric, NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { ANY_PORT, listening, metric, NETWORK, openStore, PATIENCE_MS, startProcessor, until } from "./stack.ts";
 
 const BLOCKS = 12;
 const WINDOW = 4;
@@ -46,7 +46,7 @@ Deno.test("with a sink that never completes, tasks, blocks and bytes in hand sta
   });
   const telemetry = await listening("telemetry", processor.log);
   const read = async () => await (await fetch(`${telemetry}/metrics`)).text();
-  await until("hanging inserts", 30_000, () => Promise.resolve(door.hanging() > 0), processor.log);
+  await until("hanging inserts", PATIENCE_MS, () => Promise.resolve(door.hanging() > 0), processor.log);
   let text = "";
   let still = 0;
   for (let bytes = -1; still < 20;) {
@@ -78,7 +78,7 @@ Deno.test("with a sink that never completes, tasks, blocks and bytes in hand sta
   await processor.again();
   const complete =
     "SELECT uniqExact(block_number) AS blocks FROM execution_block FINAL WHERE meta_network_name = {network:String} AND state = 'complete'";
-  await until("every block", 90_000, async () => {
+  await until("every block", PATIENCE_MS, async () => {
     const [row] = await store.query<{ blocks: string }>(complete, { network: NETWORK });
     return Number(row!.blocks) === BLOCKS;
   }, processor.log);

@@ -5,7 +5,7 @@ import { withRedis } from "../stages/queue/with_redis.ts";
 import { Counter, hashAt, headOf } from "./counter.ts";
 import { assertExact } from "./exact.ts";
 import { completeBlocks, statesOf, strayRows } from "./ledger_look.ts";
-import { ask, NETWORK, openStore, type Processor, runMain, startProcessor, until } from "./stack.ts";
+import { ask, NETWORK, openStore, PATIENCE_MS, type Processor, runMain, startProcessor, until } from "./stack.ts";
 import { tamperingNode } from "./tampering_node.ts";
 
 type Store = Awaited<ReturnType<typeof openStore>>;
@@ -13,7 +13,7 @@ type Store = Awaited<ReturnType<typeof openStore>>;
 async function untilComplete(store: Store, from: number, to: number, processor: Processor): Promise<void> {
   await until(
     `blocks ${from} to ${to}`,
-    120_000,
+    PATIENCE_MS,
     async () => await completeBlocks(store, from, to) === to - from + 1,
     processor.log,
   );
@@ -52,7 +52,7 @@ Deno.test("forwards from the head and backwards to genesis at once leave no bloc
     rest: { queue: { reconcile: "1s" } },
   };
   await using processor = await startProcessor(config);
-  await until("a first block", 60_000, async () => await completeBlocks(store, 20, 40) > 0, processor.log);
+  await until("a first block", PATIENCE_MS, async () => await completeBlocks(store, 20, 40) > 0, processor.log);
   await counter.mine(6, 2);
   const head = await headOf(url);
   await untilComplete(store, 0, head, processor);
@@ -75,7 +75,7 @@ Deno.test("forwards from the head and backwards to genesis at once leave no bloc
   }
   await until(
     "records of blocks 9 to 12 anew",
-    120_000,
+    PATIENCE_MS,
     async () => {
       const { records, lowest } = await recordVersions(store, 9, 12);
       return records === before.records && lowest > before.highest;
@@ -167,7 +167,7 @@ Deno.test("a transaction that always fails leaves its block stuck and the window
       },
     });
     const { hash } = await ask<{ hash: string }>(url, "eth_getBlockByNumber", [`0x${stuck.toString(16)}`, false]);
-    await until("all but the stuck block", 120_000, async () => {
+    await until("all but the stuck block", PATIENCE_MS, async () => {
       return await completeBlocks(store, 1, head) === head - 1 && (await statesOf(store, hash)).includes("stuck");
     }, processor.log);
     assert.deepEqual(await statesOf(store, hash), ["stuck", "stuck"]);
@@ -224,7 +224,7 @@ Deno.test("nodes that answer null, lag behind, or are on another fork cost no bl
   // The first node that answers may be the one on the fork: its blocks are taken until another node is known.
   const settled = async () =>
     await strayRows(store, canonical) === 0 && await completeBlocks(store, 1, head + 3) === head + 3;
-  await until("every block, and no row of the fork", 120_000, settled, processor.log);
+  await until("every block, and no row of the fork", PATIENCE_MS, settled, processor.log);
   await assertExact(store, url, 1, head + 3);
   assert.ok(forgetful.tampered() + late.tampered() > 0, "the nodes were asked");
 });

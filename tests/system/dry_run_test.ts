@@ -4,7 +4,7 @@ import { startArguments } from "../../src/embedded/processor_command.ts";
 import { structlogTable } from "../../src/stages/encode/structlog.ts";
 import project from "../../deno.json" with { type: "json" };
 import { endlessNode } from "./endless_node.ts";
-import { ANY_PORT, listening, metric, NETWORK, until } from "./stack.ts";
+import { ANY_PORT, listening, metric, NETWORK, PATIENCE_MS, until } from "./stack.ts";
 
 Deno.test("start --dry-run traces, proves and counts, and needs no database", async () => {
   await using node = endlessNode(5e6, { words: 1 });
@@ -40,7 +40,7 @@ Deno.test("start --dry-run traces, proves and counts, and needs no database", as
       for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
     })();
     const telemetry = await listening("telemetry", () => log);
-    await until("the rows", 120_000, async () => {
+    await until("the rows", PATIENCE_MS, async () => {
       const text = await (await fetch(`${telemetry}/metrics`)).text();
       return metric(text, "sink_attempts_total") === 1 && metric(text, "work_tasks_settled_total") === 1;
     }, () => log);

@@ -5,12 +5,20 @@ import { openChain } from "../embedded/open_chain.ts";
 import { residentBytes } from "../embedded/process_status.ts";
 import { assertExact } from "./exact.ts";
 import { type Door, openDoors, waited } from "./flaky_chain.ts";
-import { ANY_PORT, listening, NETWORK, openStore, type Processor, runMain, startProcessor, until } from "./stack.ts";
+import {
+  ANY_PORT,
+  listening,
+  NETWORK,
+  openStore,
+  PATIENCE_MS,
+  type Processor,
+  runMain,
+  startProcessor,
+  until,
+} from "./stack.ts";
 
 type Store = Awaited<ReturnType<typeof openStore>>;
 
-/** How long a machine that is much slower than usual may need after the doors are good again. */
-const PATIENCE_MS = 240_000;
 /** Failures of a kind that must have been met, or the run proved nothing. */
 const LEAST_REASONS = 5;
 /** Time within which the processor's calls give up: moods last a few seconds. */

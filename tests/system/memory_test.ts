@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { endlessNode } from "./endless_node.ts";
 import { peakBytes } from "../embedded/process_status.ts";
-import { NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { NETWORK, openStore, PATIENCE_MS, startProcessor, until } from "./stack.ts";
 
 const REPLY_BYTES = 2e9;
 const PEAK_BYTES = 400e6;
@@ -19,7 +19,7 @@ Deno.test("a reply of 2 GB is decoded, proved and stored below 400 MB", async ()
   const records =
     "SELECT verdict, structlog_rows AS rows, bytes FROM execution_transaction_trace FINAL WHERE meta_network_name = {network:String} AND published = 1";
   let found: { verdict: string; rows: string; bytes: string }[] = [];
-  await until("the record", 240_000, async () => {
+  await until("the record", PATIENCE_MS, async () => {
     found = await store.query(records, { network: NETWORK });
     return found.length > 0;
   }, processor.log);

@@ -8,7 +8,7 @@ import { outcomeOf } from "../cli/world.ts";
 import { speaker } from "../embedded/shared_engine.ts";
 import { openChain } from "../embedded/open_chain.ts";
 import { assertExact } from "./exact.ts";
-import { ANY_PORT, listening, NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { ANY_PORT, listening, NETWORK, openStore, PATIENCE_MS, startProcessor, until } from "./stack.ts";
 
 const AUDITS = `
   SELECT audit.differences AS differences, audit.example AS example, record.node = audit.node AS same_node
@@ -37,7 +37,7 @@ class Operator {
 
   async certified(last: number): Promise<void> {
     const ok = async () => (await this.call("GET", `/api/v1/status/range?from=1&to=${last}`)).json.ok === true;
-    await until(`a clean certificate of ${last} blocks`, 120_000, ok, this.log);
+    await until(`a clean certificate of ${last} blocks`, PATIENCE_MS, ok, this.log);
   }
 
   async stored(last: number): Promise<void> {
@@ -45,7 +45,7 @@ class Operator {
       const { complete, unverified } = await this.conditions(last);
       return complete! + unverified! === last;
     };
-    await until(`${last} blocks`, 120_000, all, this.log);
+    await until(`${last} blocks`, PATIENCE_MS, all, this.log);
   }
 
   /** Stops all claims, and waits until no verification runs. */
@@ -53,7 +53,7 @@ class Operator {
     assert.equal((await this.call("POST", "/api/v1/pause")).status, 200);
     const idle = async () =>
       (await this.call("GET", "/api/v1/status")).json.networks[0].queue.classes.verify_forwards.in_flight === 0;
-    await until("no verification in hand", 60_000, idle, this.log);
+    await until("no verification in hand", PATIENCE_MS, idle, this.log);
   }
 
   async resume(): Promise<void> {
@@ -112,7 +112,7 @@ Deno.test("rows that vanish before a block is verified are found and made again;
   // Every transaction was traced again on the node that had not traced it, and agrees.
   const audits = async () =>
     await store.query<{ differences: string; example: string; same_node: number }>(AUDITS, victims);
-  await until("audits of the block", 60_000, async () => (await audits()).length > 0, processor.log);
+  await until("audits of the block", PATIENCE_MS, async () => (await audits()).length > 0, processor.log);
   for (const { differences, example, same_node } of await audits()) {
     assert.deepEqual([Number(differences), example, same_node], [0, "", 0]);
   }
@@ -124,7 +124,7 @@ Deno.test("rows that vanish before a block is verified are found and made again;
     const { json } = await operator.call("GET", `/api/v1/status/transaction/${lost!.hash}`);
     return BigInt(json.record.row_version) > BigInt(made!.version);
   };
-  await until("the block to be processed again", 60_000, again, processor.log);
+  await until("the block to be processed again", PATIENCE_MS, again, processor.log);
   const { complete, unverified: anew } = await operator.conditions(blocks);
   assert.equal(complete! + anew!, blocks, "stored all the while; it is verified anew");
   assert.equal((await operator.call("POST", "/api/v1/queue/block/all/999999")).status, 404);

@@ -4,7 +4,7 @@ import { Workload, WORKLOAD_BLOCKS } from "../../src/embedded/workload.ts";
 import { openChain } from "../embedded/open_chain.ts";
 import { assertExact } from "./exact.ts";
 import { cuttingProxy } from "./cutting_proxy.ts";
-import { NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { NETWORK, openStore, PATIENCE_MS, startProcessor, until } from "./stack.ts";
 
 const HALF = WORKLOAD_BLOCKS / 2;
 
@@ -31,7 +31,7 @@ Deno.test("a processor that is drained and then killed midway leaves exactly the
   const config = { nodes: [{ name: "anvil", url: chain.httpUrl, ws: chain.wsUrl }], clickhouse: store.section };
   {
     await using processor = await startProcessor(config);
-    await until("some blocks", 60_000, async () => await completeBlocks(store) >= 3, processor.log);
+    await until("some blocks", PATIENCE_MS, async () => await completeBlocks(store) >= 3, processor.log);
     assert.equal(await processor.end("SIGINT"), 0, processor.log());
   }
   const drained = await completeBlocks(store);
@@ -39,12 +39,12 @@ Deno.test("a processor that is drained and then killed midway leaves exactly the
   await mine(chain.httpUrl, HALF + 1, WORKLOAD_BLOCKS, workload);
   {
     await using processor = await startProcessor(config);
-    await until("more blocks", 60_000, async () => await completeBlocks(store) > drained, processor.log);
+    await until("more blocks", PATIENCE_MS, async () => await completeBlocks(store) > drained, processor.log);
     await processor.end("SIGKILL");
   }
   {
     await using processor = await startProcessor(config);
-    await until("every block", 90_000, async () => await completeBlocks(store) === WORKLOAD_BLOCKS, processor.log);
+    await until("every block", PATIENCE_MS, async () => await completeBlocks(store) === WORKLOAD_BLOCKS, processor.log);
     assert.equal(await processor.end("SIGTERM"), 0, processor.log());
   }
   assert.ok(await assertExact(store, chain.httpUrl, 1, WORKLOAD_BLOCKS) > 100_000);
@@ -60,13 +60,13 @@ Deno.test("a WebSocket that is cut midway costs no block", async () => {
     nodes: [{ name: "anvil", url: chain.httpUrl, ws: proxy.url }],
     clickhouse: store.section,
   });
-  await until("the first blocks", 60_000, async () => await completeBlocks(store) === 2, processor.log);
+  await until("the first blocks", PATIENCE_MS, async () => await completeBlocks(store) === 2, processor.log);
   for (let block = 3; block <= 8; block++) {
     await mine(chain.httpUrl, block, block, workload);
     if (block !== 4 && block !== 6) continue;
-    await until("the socket", 60_000, () => Promise.resolve(proxy.connections() > 0), processor.log);
+    await until("the socket", PATIENCE_MS, () => Promise.resolve(proxy.connections() > 0), processor.log);
     assert.ok(proxy.cut() > 0);
   }
-  await until("every block", 60_000, async () => await completeBlocks(store) === 8, processor.log);
+  await until("every block", PATIENCE_MS, async () => await completeBlocks(store) === 8, processor.log);
   assert.ok(await assertExact(store, chain.httpUrl, 1, 8) > 0);
 });

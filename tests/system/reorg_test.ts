@@ -4,7 +4,7 @@ import { openChain } from "../embedded/open_chain.ts";
 import { Counter, hashAt, headOf } from "./counter.ts";
 import { assertExact } from "./exact.ts";
 import { completeBlocks, fingerprint, statesOf, strayRows } from "./ledger_look.ts";
-import { ask, NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { ask, NETWORK, openStore, PATIENCE_MS, startProcessor, until } from "./stack.ts";
 
 /** Short, so that the second removal of orphaned rows comes within the test. */
 const QUEUE = { lease: "3s", heartbeat: "1s", reclaim: "1s" };
@@ -26,8 +26,13 @@ Deno.test("reorgs of depth 1, 3 and 20 during processing leave what a fresh run 
     /** The lowest block of the fork is stored, the newest has just been accepted. */
     const inTheMiddle = async (lowest: string, newest: string) => {
       const stored = async () => (await statesOf(store, lowest)).every((state) => state === "complete");
-      await until(`${newest} accepted`, 60_000, async () => (await statesOf(store, newest)).length > 0, processor.log);
-      await until(`${lowest} stored`, 60_000, stored, processor.log);
+      await until(
+        `${newest} accepted`,
+        PATIENCE_MS,
+        async () => (await statesOf(store, newest)).length > 0,
+        processor.log,
+      );
+      await until(`${lowest} stored`, PATIENCE_MS, stored, processor.log);
     };
     await counter.mine(2, TRANSACTIONS);
     for (const depth of [1, 3, 20]) {
@@ -51,8 +56,13 @@ Deno.test("reorgs of depth 1, 3 and 20 during processing leave what a fresh run 
     const canonical: string[] = [];
     for (let number = 0; number <= head; number++) canonical.push(await hashAt(url, number));
     assert.ok(left.every((hash) => !canonical.includes(hash)), "the chain did reorganise");
-    await until("every block", 120_000, async () => await completeBlocks(store, 1, head) === head, processor.log);
-    await until("orphaned rows removed", 60_000, async () => await strayRows(store, canonical) === 0, processor.log);
+    await until("every block", PATIENCE_MS, async () => await completeBlocks(store, 1, head) === head, processor.log);
+    await until(
+      "orphaned rows removed",
+      PATIENCE_MS,
+      async () => await strayRows(store, canonical) === 0,
+      processor.log,
+    );
     assert.match(processor.log(), /removed the rows/);
     await assertExact(store, url, 1, head);
     for (const hash of [left[0]!, left[1]!, left.at(-1)!]) {
@@ -63,7 +73,7 @@ Deno.test("reorgs of depth 1, 3 and 20 during processing leave what a fresh run 
   await using fresh = await openStore();
   await using processor = await startProcessor({ ...config, clickhouse: fresh.section });
   const head = await headOf(url);
-  await until("a fresh run", 120_000, async () => await completeBlocks(fresh, 1, head) === head, processor.log);
+  await until("a fresh run", PATIENCE_MS, async () => await completeBlocks(fresh, 1, head) === head, processor.log);
   assert.deepEqual(await fingerprint(store), await fingerprint(fresh));
 });
 
@@ -91,14 +101,19 @@ Deno.test("a reorg deeper than reorg.maxDepth stops its network with both hashes
     );
   const finished = async () =>
     (await states()).some(({ state, blocks }) => state === "complete" && Number(blocks) === 6);
-  await until("both networks", 60_000, async () => await completeBlocks(store, 1, 6) === 6 && await finished(), () => {
-    return processor.log();
-  });
+  await until(
+    "both networks",
+    PATIENCE_MS,
+    async () => await completeBlocks(store, 1, 6) === 6 && await finished(),
+    () => {
+      return processor.log();
+    },
+  );
   await ask(deep.httpUrl, "evm_revert", [snapshot]);
   await other.mine(7, 1);
   await until(
     "the end of one network",
-    60_000,
+    PATIENCE_MS,
     () => Promise.resolve(/this network stops/.test(processor.log())),
     () => {
       return processor.log();
@@ -106,7 +121,7 @@ Deno.test("a reorg deeper than reorg.maxDepth stops its network with both hashes
   );
   assert.match(processor.log(), /this network stops.* oldHash=0x[0-9a-f]{64} newHash=0x[0-9a-f]{64}/);
   await counter.mine(4, 1);
-  await until("the other network", 60_000, async () => await completeBlocks(store, 1, 10) === 10, processor.log);
+  await until("the other network", PATIENCE_MS, async () => await completeBlocks(store, 1, 10) === 10, processor.log);
   assert.deepEqual((await states()).map(({ state, blocks }) => [state, Number(blocks)]), [["complete", 6]]);
   assert.equal(await processor.end("SIGTERM"), 0, processor.log());
 });

@@ -4,7 +4,7 @@ import { Workload, WORKLOAD_BLOCKS } from "../../src/embedded/workload.ts";
 import { openChain } from "../embedded/open_chain.ts";
 import { withRedis } from "../stages/queue/with_redis.ts";
 import { assertExact } from "./exact.ts";
-import { NETWORK, openStore, startProcessor, until } from "./stack.ts";
+import { NETWORK, openStore, PATIENCE_MS, startProcessor, until } from "./stack.ts";
 
 Deno.test("three processes with split roles, one of them killed midway, leave exactly the right rows", () =>
   withRedis(async (redis) => {
@@ -34,11 +34,11 @@ Deno.test("three processes with split roles, one of them killed midway, leave ex
     const log = () => `${leader.log()}\n${worker.log()}`;
     {
       await using victim = await start(["work"]);
-      await until("some blocks", 60_000, async () => await complete() >= 3, log);
+      await until("some blocks", PATIENCE_MS, async () => await complete() >= 3, log);
       await victim.end("SIGKILL");
     }
     await using successor = await start(["work"]);
-    await until("every block", 120_000, async () => await complete() === WORKLOAD_BLOCKS, log);
+    await until("every block", PATIENCE_MS, async () => await complete() === WORKLOAD_BLOCKS, log);
     assert.ok(await assertExact(store, chain.httpUrl, 1, WORKLOAD_BLOCKS) > 100_000);
     for (const processor of [successor, worker, leader]) {
       assert.equal(await processor.end("SIGTERM"), 0, processor.log());
@@ -58,7 +58,7 @@ Deno.test("a process whose Redis is away waits for it, says so, and ends when it
         rest: { queue: { url: redis.url } },
       });
       const { log } = processor;
-      await until("the outage", 60_000, () => Promise.resolve(/queue is unreachable, waiting/.test(log())), log);
+      await until("the outage", PATIENCE_MS, () => Promise.resolve(/queue is unreachable, waiting/.test(log())), log);
       assert.equal(await processor.end("SIGTERM"), 0, log());
       assert.equal(log().match(/queue is unreachable/g)?.length, 1, log());
     }

@@ -6,6 +6,9 @@ import { openClickHouse } from "../../src/stages/sink/clickhouse.ts";
 import project from "../../deno.json" with { type: "json" };
 import { freshDatabase } from "../embedded/shared_engine.ts";
 
+/** How long a machine that is much slower than usual may need for one step. */
+export const PATIENCE_MS = 240_000;
+
 /** Name of the network in every test. */
 export const NETWORK = "devnet";
 
@@ -159,7 +162,7 @@ export const ANY_PORT = "127.0.0.1:0";
 /** Where the server of this name listens, once a processor with that log has said so. */
 export async function listening(what: "the operator API" | "telemetry", log: () => string): Promise<string> {
   const find = () => new RegExp(`${what} listens {2}url=(\\S+)`).exec(log())?.[1];
-  await until(what, 60_000, () => Promise.resolve(find() !== undefined), log);
+  await until(what, PATIENCE_MS, () => Promise.resolve(find() !== undefined), log);
   return find()!;
 }
 
