@@ -375,7 +375,9 @@ class Lane {
       blockNumber: task.blockNumber,
       blockHash: task.blockHash,
       priority,
-      deadlineMs: performance.now() + LEASE_WITHIN_MS,
+      // However long the trace: its time begins when the node is found, and the node's limit ends it.
+      deadlineMs: Infinity,
+      waitUntilMs: performance.now() + LEASE_WITHIN_MS,
       signal,
     }).finally(() => waiting[Symbol.dispose]());
     tried.node = nodeLease.node.name;

@@ -106,16 +106,17 @@ export class Grants {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
     if (ask.signal?.aborted) return Promise.reject(ask.signal.reason);
     const now = this.#clock.now();
-    if (ask.deadlineMs <= now) return Promise.reject(new DeadlineExceeded(this.#network, ask.need.class));
+    const waitUntilMs = waitUntil(ask);
+    if (waitUntilMs <= now) return Promise.reject(new DeadlineExceeded(this.#network, ask.need.class));
     // A head is granted before those that wait; the others stand in line behind their own.
     if (this.#waiting.count(ask.priority) === 0) {
       const choice = this.chooser.choose(ask, now);
       if (choice.kind === "node") return Promise.resolve(this.#grant(ask, choice.node, choice.moved, now, now));
-      if (choice.kind === "none" && !choice.hopeful && choice.retryAtMs >= ask.deadlineMs) {
+      if (choice.kind === "none" && !choice.hopeful && choice.retryAtMs >= waitUntilMs) {
         return Promise.reject(this.#unavailable(ask, choice.retryAtMs, choice.reasons));
       }
     }
-    if (ask.priority !== "head" && this.#predictedWaitMs(ask) > ask.deadlineMs - now) {
+    if (ask.priority !== "head" && this.#predictedWaitMs(ask) > waitUntilMs - now) {
       return Promise.reject(this.#shed(ask, "deadline"));
     }
     return this.#wait(ask, now);
@@ -211,7 +212,7 @@ export class Grants {
       sinceMs: now,
       resolve,
       reject,
-      deadline: this.sweep.at(ask.deadlineMs, () => end(() => this.#late(ask))),
+      deadline: this.sweep.at(waitUntil(ask), () => end(() => this.#late(ask))),
       unlisten: () => ask.signal?.removeEventListener("abort", aborted),
     };
     ask.signal?.addEventListener("abort", aborted, { once: true });
@@ -481,6 +482,11 @@ export class Grants {
       text: failure.text,
     });
   }
+}
+
+/** Until when a lease is waited for. */
+function waitUntil({ deadlineMs, waitUntilMs = Infinity }: LeaseAsk): number {
+  return Math.min(deadlineMs, waitUntilMs);
 }
 
 function isTimeout(failure: Failure): boolean {

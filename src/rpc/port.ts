@@ -53,8 +53,10 @@ export interface LeaseAsk {
   /** Pins the call to the node that serves this block. */
   readonly blockHash?: Hash | undefined;
   readonly priority: Priority;
-  /** Until when the answer is of use, monotonic. */
+  /** Until when the answer is of use, monotonic; `Infinity`: it has all the time that the node allows. */
   readonly deadlineMs: number;
+  /** Until when the lease is waited for, monotonic. Absent: as long as the answer is of use. */
+  readonly waitUntilMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -5,7 +5,7 @@ import { EvidenceStore } from "../../src/pipeline/evidence.ts";
 import { Prediction } from "../../src/pipeline/plan.ts";
 import type { JobResults, RunningJob, TraceJob } from "../../src/pipeline/trace_job.ts";
 import { work, type WorkNetwork } from "../../src/pipeline/work.ts";
-import type { Capacity, Lease, LeaseAsk, Need, RequestAsk } from "../../src/rpc/port.ts";
+import type { Capacity, Lease, LeaseAsk, RequestAsk } from "../../src/rpc/port.ts";
 import { MemoryNetwork, MemoryQueue } from "../../src/stages/queue/memory.ts";
 import { Chain } from "../../src/stages/source/chain.ts";
 import { subscribe } from "../../src/telemetry/emit.ts";
@@ -20,15 +20,15 @@ const NETWORK = "testnet";
 /** A node that can trace, and grants every lease. */
 class TracingPool extends MadeUpPool {
   readonly capacity = of({ class: "trace", available: true, free: 10 } as unknown as Capacity);
-  readonly needs: Need[] = [];
+  readonly asks: LeaseAsk[] = [];
 
   /** @param moved The node took the block over, and has its transactions in another one. */
   constructor(chain: MadeUpChain, readonly moved: boolean) {
     super(chain);
   }
 
-  lease({ need }: LeaseAsk): Promise<Lease> {
-    this.needs.push(need);
+  lease(ask: LeaseAsk): Promise<Lease> {
+    this.asks.push(ask);
     const node = { name: "first", clientVersion: "Geth/v1.17.10" } as Lease["node"];
     const { moved } = this;
     const lease = { node, signal: new AbortController().signal, endByMs: Infinity, moved, report: () => {} };
@@ -184,7 +184,9 @@ Deno.test("work() tells the pool which transaction it traces: a small one is the
   await using bench = new Bench();
   await bench.begin(1);
   const first = await bench.job(1);
-  assert.equal(bench.pool.needs[0]!.transactionHash, first.job.transactions[0]!.start.transactionHash);
+  const { need, deadlineMs, waitUntilMs } = bench.pool.asks[0]!;
+  assert.equal(need.transactionHash, first.job.transactions[0]!.start.transactionHash);
+  assert.deepEqual([deadlineMs, Number.isFinite(waitUntilMs)], [Infinity, true], "only the node bounds a trace's time");
   bench.drain.abort();
   first.store();
   await bench.ended;

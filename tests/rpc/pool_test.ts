@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { NodesUnavailable, Overloaded, RpcFailure } from "../../src/rpc/failure.ts";
+import { DeadlineExceeded, NodesUnavailable, Overloaded, RpcFailure } from "../../src/rpc/failure.ts";
 import type { Lease, LeaseAsk, Outcome, RequestAsk } from "../../src/rpc/port.ts";
 import { Recorder } from "./recorder.ts";
 import { simulate } from "./simulated.ts";
@@ -130,6 +130,23 @@ Deno.test("a lease ends at its time limit and is given up 5 s later", async () =
   await clock.advance(5_000);
   assert.equal(pool.nodes()[0]!.classes.trace.inFlight, 0);
   assert.equal(recorder.of("rpc_lease_abandoned").length, 1);
+});
+
+Deno.test("who is patient with the answer and not with the queue has the node's whole limit, however late the lease", async () => {
+  await using simulation = await simulate({ a: { timeouts: { trace: "10m" }, limits: { trace: { start: 1 } } } });
+  const { pool, clock } = simulation;
+  const ask = () => trace(Infinity, { waitUntilMs: clock.now() + 60_000 });
+  const held = await pool.lease(ask());
+  assert.equal(held.node.limits.wholeMs, 600_000 - 100);
+  const next = watch(pool.lease(ask()));
+  await clock.advance(20_000);
+  const late = watch(pool.lease(ask()));
+  held.report(OK);
+  await settled();
+  assert.equal(next.value!.endByMs, 20_000 + 600_000);
+  await clock.advance(60_000);
+  assert.deepEqual([next.value!.signal.aborted, late.error instanceof DeadlineExceeded], [false, true]);
+  next.value!.report(OK);
 });
 
 Deno.test("a view survives the way to a worker", async () => {
