@@ -21,7 +21,7 @@ type Store = Awaited<ReturnType<typeof openStore>>;
 
 /** Failures of a kind that must have been met, or the run proved nothing. */
 const LEAST_REASONS = 5;
-/** Time within which the processor's calls give up: moods last a few seconds. */
+/** Time within which a processor's calls give up where doors have moods: those last a few seconds. */
 const TIMEOUTS = { head: "1s", read: "2s", receipts: "2s", trace: "8s" };
 
 /** What a run looked at. */
@@ -46,7 +46,7 @@ export async function runFlaky(seed: number, forMs: number): Promise<RunFigures>
   await using store = await openStore();
   await using stack = new AsyncDisposableStack();
   const doors = openDoors(chain, seed).map((door) => stack.use(door));
-  const config = { ...configOf(doors, store), network: { verify: { delay: "2s" } } };
+  const config = { ...configOf(doors, store, TIMEOUTS), network: { verify: { delay: "2s" } } };
   await using processor = await startProcessor(config);
   const telemetry = await listening("telemetry", processor.log);
   await until("a ready processor", PATIENCE_MS, () => isReady(telemetry), processor.log);
@@ -99,7 +99,7 @@ export async function runOutage(forMs: number): Promise<OutageFigures> {
   const workload = new Workload({ url: chain.httpUrl, seed: 5 });
   const half = WORKLOAD_BLOCKS / 2;
   for await (const _ of workload.mine(1, half));
-  await using processor = await startProcessor(configOf(doors, store));
+  await using processor = await startProcessor(configOf(doors, store, {}));
   const telemetry = await listening("telemetry", processor.log);
   await until("some blocks", PATIENCE_MS, async () => await completeBlocks(store) >= 2, processor.log);
 
@@ -134,9 +134,9 @@ export async function runOutage(forMs: number): Promise<OutageFigures> {
   return { due, lines: processor.log().split("\n").filter((line) => line.includes("no node for class trace")) };
 }
 
-function configOf(doors: readonly Door[], store: Store) {
+function configOf(doors: readonly Door[], store: Store, timeouts: Readonly<Record<string, string>>) {
   return {
-    nodes: doors.map(({ url, ws }, at) => ({ name: `door-${at}`, url, ws, timeouts: TIMEOUTS })),
+    nodes: doors.map(({ url, ws }, at) => ({ name: `door-${at}`, url, ws, timeouts })),
     clickhouse: store.section,
     rest: {
       work: { workers: 1, lanes: 4 },
