@@ -21,8 +21,8 @@ type Store = Awaited<ReturnType<typeof openStore>>;
 
 /** Failures of a kind that must have been met, or the run proved nothing. */
 const LEAST_REASONS = 5;
-/** Time within which a processor's calls give up where doors have moods: those last a few seconds. */
-const TIMEOUTS = { head: "1s", read: "2s", receipts: "2s", trace: "8s" };
+/** Time within which a processor's short calls give up where doors have moods. Traces that hang end with the mood. */
+const TIMEOUTS = { head: "1s", read: "2s", receipts: "2s" };
 
 /** What a run looked at. */
 export interface RunFigures {
