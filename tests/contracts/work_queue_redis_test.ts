@@ -169,7 +169,8 @@ Deno.test("redis: away at the start and killed later, everything waits, says so,
       using _listener = queue.onReconnect(() => reconnects++);
       await server.down();
       const call = queue.stats();
-      await new Promise((resolve) => setTimeout(resolve, 2_000)); // more than twenty tries to connect
+      await eventually("said so", () => said("queue_unreachable") === 2);
+      await new Promise((resolve) => setTimeout(resolve, 2_000)); // several tries to connect
       assert.equal(said("queue_unreachable"), 2, "once for each outage");
       await aMinuteLater(() => eventually("said so again", () => said("queue_unreachable") === 3));
       await server.up();
