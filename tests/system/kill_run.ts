@@ -8,14 +8,13 @@ import { sharedEngine } from "../embedded/shared_engine.ts";
 import { withRedis } from "../stages/queue/with_redis.ts";
 import { Counter, headOf } from "./counter.ts";
 import { assertExact } from "./exact.ts";
-import { completeBlocks } from "./ledger_look.ts";
-import { openStore, type Processor, runMain, startProcessor, until } from "./stack.ts";
+import { completeBlocks, unverifiedBlocks } from "./ledger_look.ts";
+import { openStore, PATIENCE_MS, type Processor, runMain, startProcessor, until, untilNone } from "./stack.ts";
 
 /** Time between two kills. */
 const KILL_EVERY_MS = 5_000;
 /** Time between two blocks. */
 const BLOCK_EVERY_MS = 600;
-const SETTLE_MS = 240_000;
 
 /** Numbers in [0, 1) from a seed, so that a run can be repeated. */
 function random(seed: number): () => number {
@@ -102,9 +101,10 @@ export async function killRun(durationMs: number, seed: number): Promise<void> {
       assert.ok(Object.values(killed).reduce((sum, count) => sum + count, 0) >= 2, "something was killed");
       const head = await headOf(url);
       const logs = () => `${JSON.stringify(killed)}\n${processors.map((processor) => processor.log()).join("\n---\n")}`;
-      await until("every block", SETTLE_MS, async () => await completeBlocks(store, 1, head) === head, logs);
+      await untilNone("blocks to complete", async () => head - await completeBlocks(store, 1, head), logs);
+      await untilNone("blocks to verify", () => unverifiedBlocks(store, 1, head), logs);
       let certificate = "";
-      await until("a clean certificate", SETTLE_MS, async () => {
+      await until("a clean certificate", PATIENCE_MS, async () => {
         const { code, output } = await runMain(processors[0]!.file, ["verify", "--from", "1", "--to", String(head)]);
         certificate = output;
         return code === 0;

@@ -25,6 +25,17 @@ export async function completeBlocks(store: Store, from: number, to: number): Pr
   return Number(row!.blocks);
 }
 
+/** Numbers `from` to `to` of which a processor's rows were not read back since they were stored. */
+export async function unverifiedBlocks(store: Store, from: number, to: number): Promise<number> {
+  const [row] = await store.query<{ blocks: string }>(
+    `SELECT uniqExact(block_number) AS blocks FROM execution_block FINAL
+     WHERE meta_network_name = {network:String} AND state != 'orphaned' AND verified_at IS NULL
+       AND block_number BETWEEN {from:UInt64} AND {to:UInt64}`,
+    { network: NETWORK, from, to },
+  );
+  return Number(row!.blocks);
+}
+
 /** Fingerprint of every published row and of every record, without what a second run writes otherwise. */
 export async function fingerprint(store: Store): Promise<Record<string, string>> {
   const found: Record<string, string> = {};

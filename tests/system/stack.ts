@@ -156,6 +156,14 @@ export async function until(
   }
 }
 
+/** Waits until nothing is left. @throws {Error} when it was not less for a while, with what `otherwise` says. */
+export async function untilNone(what: string, left: () => Promise<number>, otherwise: () => string): Promise<void> {
+  for (let now = await left(); now > 0;) {
+    const before = now;
+    await until(`${what}, ${before} left`, PATIENCE_MS, async () => (now = await left()) < before, otherwise);
+  }
+}
+
 /** Configured for a server that chooses a port itself, see {@linkcode listening}: one that is chosen for it may be taken. */
 export const ANY_PORT = "127.0.0.1:0";
 
