@@ -2,13 +2,11 @@
  * Debian's own ClickHouse server, 18.16: a second implementation, eight years older, that the HTTP contract is checked
  * against. Importing this file starts one for the importing test file and ends it when the file is done.
  */
+import { anyPort, PORT_TRIES } from "../ports.ts";
 import type { Server } from "./http_contract.ts";
 
 const PROGRAM = "clickhouse-server";
 const READY_WITHIN_MS = 60_000;
-/** Below what a system gives to whoever wants any port. */
-const PORTS = { from: 10_000, to: 32_000 } as const;
-const PORT_TRIES = 100;
 
 function configuration(path: string, httpPort: number, tcpPort: number): string {
   return `<yandex>
@@ -40,17 +38,13 @@ function users(password: string): string {
 `;
 }
 
-function anyPort(): number {
-  return PORTS.from + Math.floor((PORTS.to - PORTS.from) * Math.random());
-}
-
 async function start(): Promise<{ server: Server; process: Deno.ChildProcess; path: string }> {
   const path = await Deno.makeTempDir({ prefix: "old-server-" });
   const password = crypto.randomUUID();
   await Deno.writeTextFile(`${path}/users.xml`, users(password));
   for (let tries = 0; tries < PORT_TRIES; tries++) {
-    const httpPort = anyPort();
-    await Deno.writeTextFile(`${path}/config.xml`, configuration(path, httpPort, anyPort()));
+    const httpPort = anyPort("oldClickHouse");
+    await Deno.writeTextFile(`${path}/config.xml`, configuration(path, httpPort, anyPort("oldClickHouse")));
     const server = { url: `http://127.0.0.1:${httpPort}`, user: "default", password };
     const process = run(path);
     if (await serves(server, process)) return { server, process, path };

@@ -2,6 +2,7 @@
  * A node with faults: a real HTTP and WebSocket server on the loopback that answers like a client, or fails as told. Raw
  * TCP, so that it can cut, stall and reset where a server library would not.
  */
+import { anyPort, PORT_TRIES } from "../ports.ts";
 
 /** What a call is answered with. */
 export type Reaction =
@@ -375,14 +376,13 @@ class Server implements FlakyNode {
   }
 }
 
-/** A port below those that the system gives to outgoing connections: it is still free after a pause. */
+/** On a port that is still free after a pause. */
 function listenWhereNobodyElseWill(): Deno.TcpListener {
   for (let tries = 0;; tries++) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
     try {
-      return Deno.listen({ hostname: "127.0.0.1", port });
+      return Deno.listen({ hostname: "127.0.0.1", port: anyPort("node") });
     } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse) || tries === 100) throw error;
+      if (!(error instanceof Deno.errors.AddrInUse) || tries === PORT_TRIES) throw error;
     }
   }
 }

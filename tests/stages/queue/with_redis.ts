@@ -5,12 +5,10 @@
 import assert from "node:assert/strict";
 import { Redis } from "ioredis";
 import { disconnected } from "../../../src/stages/queue/redis_connection.ts";
+import { anyPort, PORT_TRIES } from "../../ports.ts";
 
 const START_TRIES = 6_000;
 const START_STEP_MS = 10;
-/** Below what a system gives to whoever wants any port, also with the 10,000 that are added for a cluster's bus. */
-const PORTS = { from: 10_000, to: 22_000 } as const;
-const PORT_TRIES = 100;
 
 /** The server, and a connection to look into it. */
 export class RedisServer {
@@ -30,8 +28,7 @@ export class RedisServer {
   static async start(settings: readonly string[]): Promise<RedisServer> {
     const directory = await Deno.makeTempDir({ prefix: "queue-redis-" });
     for (let tries = 0; tries < PORT_TRIES; tries++) {
-      const port = PORTS.from + Math.floor((PORTS.to - PORTS.from) * Math.random());
-      const server = new RedisServer(port, directory, settings);
+      const server = new RedisServer(anyPort("redis"), directory, settings);
       if (await server.#serves()) return server;
     }
     throw new Error(`Cannot use redis-server ${settings.join(" ")}: it ends at once on each of ${PORT_TRIES} ports`);
