@@ -3,7 +3,7 @@
  * `name<TAB>value<TAB>unit`; progress goes to stderr. Ways are measured in turns, on the same rows, and compared round by
  * round, since the machine is shared; the median of those ratios is the figure.
  *
- * The engine's own rate is that of ready-made Native blocks, sent two at a time by a bare `fetch`; the sink's is from
+ * The engine's own rate is that of ready-made Native blocks, sent two at a time by the same client; the sink's is from
  * the decoder's columns to the last record, with holding, batching, encoding and publishing.
  */
 import { setImmediate } from "node:timers/promises";
@@ -24,7 +24,7 @@ import { afterCollection } from "../tests/garbage.ts";
 import { figure, median, say } from "./figures.ts";
 
 const ROUNDS = 15;
-/** Ways beside the engine and the sink are measured once in so many rounds: their ratios are far from one. */
+/** Ways beside the engine and the sink are measured once in so many rounds: no close comparison hangs on them. */
 const RARELY = 3;
 const TRANSACTIONS = 240;
 const ROWS = 20_000;
@@ -357,10 +357,10 @@ async function measure(engine: Engine): Promise<void> {
     // Each way goes first in its turn, into empty tables and without garbage: merges and blocks that the last one left
     // would be on its account.
     const shown: string[] = [];
-    for (const [name, measure] of ways.map((_, i) => ways[(i + round) % ways.length]!)) {
+    for (const [name, way] of ways.map((_, i) => ways[(i + round) % ways.length]!)) {
       for (const table of TABLES) await storage.execute(`TRUNCATE TABLE ${table}`, {});
       await afterCollection(() => true);
-      const measured = await measure();
+      const measured = await way();
       if (round > 0) rates.get(name)!.set(round, measured);
       shown.push(`${name} ${Math.round(measured / 1000)}k`);
     }

@@ -345,7 +345,7 @@ export const configSchema = z.strictObject({
     bytes: key(size().prefault("32MiB"), "Bytes of an insert; less where many workers share memoryBytes."),
     linger: key(
       duration().prefault("200ms"),
-      "Longest wait of a row for a fuller insert; of a record up to five times that, where inserts are slow.",
+      "Longest wait of a row for a fuller insert; of a record up to ten times that, where inserts are slow.",
     ),
     holdBytes: key(
       size().prefault("16MiB"),
